@@ -1,0 +1,36 @@
+"""The ground: activations, masks, recomputation and the acceleration switches."""
+
+from bert4keras_ext.backend.acceleration import (
+    jit_compile,
+    set_precision,
+    set_recompute,
+    set_xla,
+)
+from bert4keras_ext.backend.activations import (
+    gelu_erf,
+    gelu_tanh,
+    get_activation,
+    leaky_relu,
+    set_gelu,
+    swish,
+)
+from bert4keras_ext.backend.masking import attention_normalize, sequence_masking
+from bert4keras_ext.backend.recompute import recompute_grad
+from bert4keras_ext.backend.registration import register
+
+__all__ = [
+    "attention_normalize",
+    "gelu_erf",
+    "gelu_tanh",
+    "get_activation",
+    "jit_compile",
+    "leaky_relu",
+    "recompute_grad",
+    "register",
+    "sequence_masking",
+    "set_gelu",
+    "set_precision",
+    "set_recompute",
+    "set_xla",
+    "swish",
+]

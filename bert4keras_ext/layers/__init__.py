@@ -1,0 +1,31 @@
+"""Layers that plug into any Keras model."""
+
+from bert4keras_ext.layers.attention import MultiHeadAttention
+from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.embedding import Embedding
+from bert4keras_ext.layers.feed_forward import FeedForward
+from bert4keras_ext.layers.loss import Loss
+from bert4keras_ext.layers.normalization import LayerNormalization, ScaleOffset
+from bert4keras_ext.layers.pooling import (
+    FirstPooling1D,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+)
+from bert4keras_ext.layers.position import PositionEmbedding
+from bert4keras_ext.layers.structure import Add, Concatenate1D
+
+__all__ = [
+    "Add",
+    "Concatenate1D",
+    "Embedding",
+    "FeedForward",
+    "FirstPooling1D",
+    "GlobalAveragePooling1D",
+    "GlobalMaxPooling1D",
+    "Layer",
+    "LayerNormalization",
+    "Loss",
+    "MultiHeadAttention",
+    "PositionEmbedding",
+    "ScaleOffset",
+]

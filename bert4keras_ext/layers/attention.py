@@ -1,0 +1,181 @@
+"""Multi-head attention."""
+
+import keras
+from keras import ops
+
+from bert4keras_ext.backend.masking import attention_normalize
+from bert4keras_ext.backend.recompute import recompute_grad
+from bert4keras_ext.backend.registration import register
+from bert4keras_ext.layers.base import Layer
+
+
+@register
+class MultiHeadAttention(Layer):
+    """Multi-head attention with masks, biases and a choice of normalization.
+
+    For each head ``A = normalize(Q K^T / sqrt(key_size) + bias)`` and ``O = A V``; the heads are
+    joined and multiplied by W_o. Scores are normalised in float32 in every precision.
+
+    Args:
+        heads: number of heads.
+        head_size: width of a head of V.
+        out_dim: width of the output; None is ``heads * head_size``.
+        key_size: width of a head of Q and K; None is ``head_size``.
+        use_bias: biases in the four projections.
+        normalization: "softmax", "squared_relu" or "softmax_plus"; see ``attention_normalize``.
+        attention_scale: divide the scores by ``sqrt(key_size)``.
+        attention_dropout: rate of dropout on the weights A; None or 0 is none.
+        return_attention_scores: also return the scores.
+        kernel_initializer: of the four projections.
+
+    Inputs:
+        query: (batch, query, dim).
+        key, value: (batch, key, dim); None means self-attention (key=query, value=key).
+        attention_bias: bool (True may be looked at) or float (added to the scores), of shape
+            (query, key), (batch or 1, query, key) or (batch or 1, heads or 1, query, key).
+        residual_scores: the scores another attention layer returned, added to this one's
+            (RealFormer, arXiv 2012.11747).
+
+    Output: (batch, query, out_dim); with ``return_attention_scores`` also the scaled scores
+    before bias and mask, (batch, heads, query, key).
+
+    Masks: keys are masked by the mask of ``value``; the output carries the mask of ``query``. A
+    query all of whose keys are masked gets a finite average of the values.
+
+    Raises:
+        ValueError: for an unknown normalization.
+
+    Example:
+
+    >>> layer = MultiHeadAttention(heads=2, head_size=4)
+    >>> tuple(layer(ops.ones((1, 3, 8))).shape)
+    (1, 3, 8)
+
+    Source: arXiv 1706.03762. The projections are Keras' Dense layers q, k, v and o, so LoRA and
+    quantization work on them.
+    """
+
+    def __init__(
+        self,
+        heads,
+        head_size,
+        out_dim=None,
+        key_size=None,
+        use_bias=True,
+        normalization="softmax",
+        attention_scale=True,
+        attention_dropout=None,
+        return_attention_scores=False,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.heads = heads
+        self.head_size = head_size
+        self.out_dim = out_dim or heads * head_size
+        self.key_size = key_size or head_size
+        self.use_bias = use_bias
+        self.normalization = normalization
+        self.attention_scale = attention_scale
+        self.attention_dropout = attention_dropout
+        self.return_attention_scores = return_attention_scores
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.q = self._dense("q", heads * self.key_size)
+        self.k = self._dense("k", heads * self.key_size)
+        self.v = self._dense("v", heads * head_size)
+        self.o = self._dense("o", self.out_dim)
+        if attention_dropout:
+            self.dropout = keras.layers.Dropout(attention_dropout, dtype=self.dtype_policy)
+
+    def _dense(self, name, units):
+        return keras.layers.Dense(
+            units,
+            use_bias=self.use_bias,
+            # A shared initializer object would give every projection the same values.
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def build(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
+        key_shape = key_shape or query_shape
+        value_shape = value_shape or key_shape
+        self.q.build(query_shape)
+        self.k.build(key_shape)
+        self.v.build(value_shape)
+        self.o.build((*query_shape[:-1], self.heads * self.head_size))
+
+    @recompute_grad
+    def call(
+        self,
+        query,
+        key=None,
+        value=None,
+        mask=None,
+        query_mask=None,
+        key_mask=None,
+        value_mask=None,
+        attention_bias=None,
+        residual_scores=None,
+        training=None,
+    ):
+        if query_mask is None:
+            # Keras fills in `mask` when there is one tensor argument, `query_mask` when more.
+            query_mask = mask
+        if key is None:
+            key, key_mask = query, query_mask
+        if value is None:
+            value, value_mask = key, key_mask
+        scores = self.attention_scores(query, key)
+        biased = scores if residual_scores is None else scores + residual_scores
+        weights = attention_normalize(biased, value_mask, self.normalization, attention_bias)
+        if self.attention_dropout:
+            weights = self.dropout(weights, training=training)
+        outputs = self.o(self.context(weights, value))
+        return (outputs, scores) if self.return_attention_scores else outputs
+
+    def attention_scores(self, query, key):
+        """Scaled scores: (batch, heads, query, key)."""
+        query = self.q(query)
+        if self.attention_scale:
+            # Scaling the queries costs less than scaling the scores.
+            query = query * (self.key_size**-0.5)
+        query = ops.transpose(self.split_heads(query), (0, 2, 1, 3))  # (batch, heads, query, size)
+        key = ops.transpose(self.split_heads(self.k(key)), (0, 2, 3, 1))  # (batch, heads, size, key)
+        return ops.matmul(query, key)
+
+    def context(self, weights, value):
+        """Averages of the values, heads joined: (batch, query, heads * head_size)."""
+        value = ops.transpose(self.split_heads(self.v(value)), (0, 2, 1, 3))
+        context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (batch, query, heads, _)
+        length = ops.shape(context)[1]
+        return ops.reshape(context, (-1, length, self.heads * self.head_size))
+
+    def split_heads(self, x):
+        """(batch, length, heads * size) -> (batch, length, heads, size)."""
+        return ops.reshape(x, (-1, ops.shape(x)[1], self.heads, x.shape[-1] // self.heads))
+
+    def compute_mask(self, query, previous_mask=None):
+        return [previous_mask, None] if self.return_attention_scores else previous_mask
+
+    def compute_output_shape(self, query_shape, key_shape=None, **other_shapes):
+        outputs = (*query_shape[:-1], self.out_dim)
+        if not self.return_attention_scores:
+            return outputs
+        key_length = (key_shape or query_shape)[1]
+        return outputs, (query_shape[0], self.heads, query_shape[1], key_length)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "heads": self.heads,
+            "head_size": self.head_size,
+            "out_dim": self.out_dim,
+            "key_size": self.key_size,
+            "use_bias": self.use_bias,
+            "normalization": self.normalization,
+            "attention_scale": self.attention_scale,
+            "attention_dropout": self.attention_dropout,
+            "return_attention_scores": self.return_attention_scores,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

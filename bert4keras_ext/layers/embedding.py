@@ -1,0 +1,71 @@
+"""Token embeddings, which are also the output projection of a language model."""
+
+import keras
+from keras import ops
+
+from bert4keras_ext.backend.registration import register
+
+
+@register
+class Embedding(keras.layers.ReversibleEmbedding):
+    """Looks up rows of a table; in mode "dense" multiplies by the transposed table.
+
+    ==============  ===============================  =======================================
+    mode            inputs                           output
+    ==============  ===============================  =======================================
+    "embedding"     ids, int (batch, length)         (batch, length, output_dim)
+    "dense"         (batch, length, output_dim)      ``x E^T``, (batch, length, input_dim)
+    ==============  ===============================  =======================================
+
+    Args:
+        input_dim: number of rows of the table.
+        output_dim: width of a row.
+        mask_zero: ids of 0 are padding and masked.
+
+    Masks: with ``mask_zero`` the output carries the mask ``ids != 0``, except that **the first
+    position is never masked**: so no sequence is empty, and a causal row has a key to look at.
+    The mask of the "dense" mode's input is passed on.
+
+    Example:
+
+    >>> layer = Embedding(10, 4, mask_zero=True)
+    >>> states = layer(ops.array([[2, 5, 0]]))
+    >>> tuple(layer(states, mode="dense").shape)
+    (1, 3, 10)
+
+    Source: weight tying, arXiv 1608.05859.
+    """
+
+    def __init__(self, input_dim, output_dim, **kwargs):
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.supports_masking = True
+
+    def call(self, inputs, mode="embedding"):
+        if self._dense(mode):
+            # The table is kept in float32; the product belongs in the precision of the layer.
+            kernel = ops.cast(ops.transpose(self.embeddings), self.compute_dtype)
+            return ops.matmul(ops.cast(inputs, self.compute_dtype), kernel)
+        return keras.layers.Embedding.call(self, inputs)
+
+    def quantized_call(self, inputs, mode="embedding"):
+        return super().quantized_call(inputs, reverse=self._dense(mode))
+
+    def _dense(self, mode):
+        if mode not in ("embedding", "dense"):
+            raise ValueError(f"mode expects 'embedding' or 'dense', received {mode!r}")
+        return mode == "dense"
+
+    def compute_mask(self, inputs, previous_mask=None):
+        if "float" in keras.backend.standardize_dtype(inputs.dtype):
+            return previous_mask
+        if not self.mask_zero:
+            return None
+        mask = ops.not_equal(inputs, 0)
+        return ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
+
+    def compute_output_shape(self, input_shape, mode="embedding"):
+        return tuple(super().compute_output_shape(input_shape, reverse=self._dense(mode)))
+
+    def compute_output_spec(self, inputs, mode="embedding"):
+        shape = self.compute_output_shape(inputs.shape, mode)
+        return keras.KerasTensor(shape, dtype=self.compute_dtype)

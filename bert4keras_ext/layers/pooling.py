@@ -1,0 +1,77 @@
+"""From a sequence of vectors to one vector, with regard to masks."""
+
+from keras import ops
+
+from bert4keras_ext.backend.masking import sequence_masking
+from bert4keras_ext.backend.registration import register
+from bert4keras_ext.layers.base import Layer
+
+
+class _Pooling1D(Layer):
+    """(batch, length, dim) -> (batch, dim); the sequence is gone, and with it its mask."""
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0], input_shape[-1])
+
+
+@register
+class FirstPooling1D(_Pooling1D):
+    """The vector of the first token, [CLS] in BERT.
+
+    Inputs: (batch, length, dim), output (batch, dim).
+
+    Example:
+
+    >>> tuple(FirstPooling1D()(ops.ones((2, 3, 4))).shape)
+    (2, 4)
+    """
+
+    def call(self, inputs):
+        return inputs[:, 0]
+
+
+@register
+class GlobalAveragePooling1D(_Pooling1D):
+    """The mean over the unmasked positions.
+
+    Inputs: (batch, length, dim) and a mask (batch, length) or None; output (batch, dim). A row
+    without any unmasked position gives zeros. The mean is taken in float32.
+
+    Example:
+
+    >>> layer = GlobalAveragePooling1D()
+    >>> x = ops.array([[[1.0], [3.0], [9.0]]])
+    >>> ops.convert_to_numpy(layer(x, mask=ops.array([[True, True, False]]))).tolist()
+    [[2.0]]
+    """
+
+    def call(self, inputs, mask=None):
+        x = ops.cast(inputs, "float32")
+        if mask is None:
+            return ops.cast(ops.mean(x, axis=1), self.compute_dtype)
+        weights = ops.cast(mask, "float32")[..., None]  # (batch, length, 1)
+        total = ops.sum(x * weights, axis=1)
+        count = ops.maximum(ops.sum(weights, axis=1), 1.0)
+        return ops.cast(total / count, self.compute_dtype)
+
+
+@register
+class GlobalMaxPooling1D(_Pooling1D):
+    """The maximum over the unmasked positions, for each channel.
+
+    Inputs: (batch, length, dim) and a mask (batch, length) or None; output (batch, dim). A row
+    without any unmasked position gives -inf.
+
+    Example:
+
+    >>> layer = GlobalMaxPooling1D()
+    >>> x = ops.array([[[1.0], [3.0], [9.0]]])
+    >>> ops.convert_to_numpy(layer(x, mask=ops.array([[True, True, False]]))).tolist()
+    [[3.0]]
+    """
+
+    def call(self, inputs, mask=None):
+        return ops.max(sequence_masking(inputs, mask, "-inf", axis=1), axis=1)

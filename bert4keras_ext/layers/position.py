@@ -1,0 +1,146 @@
+"""Position embeddings."""
+
+import keras
+from keras import ops
+
+from bert4keras_ext.backend.registration import register
+from bert4keras_ext.backend.tensors import check_length, head_and_rest
+from bert4keras_ext.layers.base import Layer
+
+MERGE_MODES = ("add", "mul", "zero", "concat")
+DEFAULT_ALPHA = 0.4
+
+
+@register
+class PositionEmbedding(Layer):
+    """A trained vector for every position, merged into the inputs.
+
+    ==========  =======================================
+    merge_mode  output
+    ==========  =======================================
+    "add"       ``x + p``
+    "mul"       ``x * (1 + p)``
+    "zero"      ``p`` alone
+    "concat"    x and p side by side
+    ==========  =======================================
+
+    With ``hierarchical`` n trained positions serve n^2: from ``u = (p - a p_0) / (1 - a)``
+    position ``i n + j`` is ``a u_i + (1 - a) u_j``, which leaves the first n positions as they
+    were trained.
+
+    Args:
+        input_dim: number of trained positions.
+        output_dim: width of a vector.
+        merge_mode: a row of the table.
+        hierarchical: None or False; True for ``a = 0.4``; or a itself.
+        embeddings_initializer: of the table.
+        custom_position_ids: expect position ids as the second input.
+
+    Inputs: x (batch, length, dim) and, where asked for, ids (batch, length), as
+    ``layer(x, position_ids=ids)`` or ``layer([x, ids])``. The mask of x is passed on.
+
+    Raises:
+        ValueError: for an unknown merge mode, or inputs longer than the positions reach.
+
+    Example:
+
+    >>> layer = PositionEmbedding(input_dim=8, output_dim=4)
+    >>> tuple(layer(ops.ones((1, 3, 4))).shape)
+    (1, 3, 4)
+
+    Source: arXiv 1810.04805; hierarchical: article 7947.
+    """
+
+    def __init__(
+        self,
+        input_dim,
+        output_dim,
+        merge_mode="add",
+        hierarchical=None,
+        embeddings_initializer="zeros",
+        custom_position_ids=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if merge_mode not in MERGE_MODES:
+            raise ValueError(f"merge_mode expects one of {MERGE_MODES}, received {merge_mode!r}")
+        self.input_dim = input_dim
+        self.output_dim = output_dim
+        self.merge_mode = merge_mode
+        self.hierarchical = hierarchical
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.custom_position_ids = custom_position_ids
+
+    def build(self, inputs_shape, position_ids_shape=None):
+        self.embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.input_dim, self.output_dim),
+            initializer=self.embeddings_initializer,
+        )
+
+    def call(self, inputs, position_ids=None):
+        if position_ids is None:
+            inputs, position_ids = head_and_rest(inputs)
+        if self.custom_position_ids and position_ids is None:
+            raise ValueError(
+                f"{self.name} was made with custom_position_ids=True: call layer([x, position_ids])"
+            )
+        if position_ids is not None:
+            positions = self.rows(ops.cast(position_ids, "int32"))
+        else:
+            positions = self.leading_rows(ops.shape(inputs)[1])[None]
+        return self.merge(inputs, positions)
+
+    def leading_rows(self, length):
+        """The vectors of positions 0 ... length - 1, (length, output_dim)."""
+        reach = self.input_dim**2 if self.hierarchical else self.input_dim
+        check_length(
+            length, reach,
+            f"{self.name} knows {{limit}} positions, received an input of length {{length}}: "
+            "shorten the text (maxlen), or pass a larger max_position or hierarchical_position",
+        )  # fmt: skip
+        if self.hierarchical:
+            return self.rows(ops.arange(length))
+        return self.embeddings[:length]
+
+    def rows(self, ids):
+        """The vectors of any positions: ids (...) -> (..., output_dim)."""
+        if not self.hierarchical:
+            return ops.take(self.embeddings, ids, axis=0)
+        alpha = DEFAULT_ALPHA if self.hierarchical is True else self.hierarchical
+        base = (self.embeddings - alpha * self.embeddings[:1]) / (1 - alpha)
+        high = ops.take(base, ids // self.input_dim, axis=0)
+        low = ops.take(base, ids % self.input_dim, axis=0)
+        return alpha * high + (1 - alpha) * low
+
+    def merge(self, inputs, positions):
+        positions = ops.cast(positions, self.compute_dtype)
+        if self.merge_mode == "add":
+            return inputs + positions
+        if self.merge_mode == "mul":
+            return inputs * (positions + 1)
+        shape = ops.shape(inputs)
+        positions = ops.broadcast_to(positions, (shape[0], shape[1], self.output_dim))
+        if self.merge_mode == "zero":
+            return positions
+        return ops.concatenate([inputs, positions], axis=-1)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return previous_mask[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
+
+    def compute_output_shape(self, inputs_shape, position_ids_shape=None):
+        if inputs_shape and isinstance(inputs_shape[0], (list, tuple)):
+            inputs_shape = inputs_shape[0]
+        width = {"zero": self.output_dim, "concat": inputs_shape[-1] + self.output_dim}
+        return (*inputs_shape[:-1], width.get(self.merge_mode, inputs_shape[-1]))
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "merge_mode": self.merge_mode,
+            "hierarchical": self.hierarchical,
+            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+            "custom_position_ids": self.custom_position_ids,
+        }

@@ -1,0 +1,297 @@
+"""The builder every model family derives from.
+
+A family describes itself in four template methods (get_inputs, apply_embeddings,
+apply_main_layers, apply_final_layers) in which every layer is applied through ``apply``. That
+method makes a layer the first time its name is met and re-uses it afterwards, so tied weights,
+shared models and, later, decoding with caches all come from one description.
+"""
+
+import keras
+from keras import layers as keras_layers
+
+from bert4keras_ext.backend.activations import get_activation
+from bert4keras_ext.checkpoints import load_checkpoint, save_checkpoint
+from bert4keras_ext.checkpoints.names import layer_mapping
+from bert4keras_ext.layers import Concatenate1D, LayerNormalization, MultiHeadAttention
+
+
+class Transformer:
+    """Builds a functional Keras model with named layers, and moves weights in and out of it.
+
+    Users rarely construct it themselves: ``build_transformer_model`` does, from a config.
+    Subclass it (or a family) to describe another architecture.
+
+    Args:
+        vocab_size: rows of the word table in the checkpoint.
+        hidden_size, num_hidden_layers, num_attention_heads, intermediate_size, hidden_act: sizes.
+        dropout_rate, attention_dropout_rate: None or 0 makes no dropout layers at all.
+        embedding_size: width of the embeddings; None is ``hidden_size``.
+        attention_head_size: width of a head; None is ``hidden_size / num_attention_heads``.
+        attention_key_size: width of a head of Q and K; None is the head size.
+        sequence_length: fixed length of the inputs; None leaves it open.
+        keep_tokens: ids of the checkpoint's tokens to keep, in their new order.
+        compound_tokens: new tokens after those, each a list of ids whose average it starts from,
+            or a pair (ids, weights).
+        residual_attention_scores: add the previous layer's raw scores to each attention
+            (RealFormer, arXiv 2012.11747).
+        ignore_invalid_weights: load what fits and log the rest, instead of raising.
+        autoresize_weights: resize weights of another shape to fit, instead of raising.
+        layers: layers of another builder to share, its ``.layers``.
+        prefix: put before every layer name (not before names in checkpoints).
+        name: name of the Keras model.
+
+    Attributes: ``model``, ``inputs``, ``outputs``, ``input``, ``output``, ``layers`` (by name).
+
+    Raises:
+        ValueError: when sizes do not fit together.
+    """
+
+    family = None  # key of the weight-name tables in checkpoints/names
+    layer_norm_epsilon = 1e-12
+
+    def __init__(
+        self,
+        vocab_size,
+        hidden_size,
+        num_hidden_layers,
+        num_attention_heads,
+        intermediate_size,
+        hidden_act,
+        dropout_rate=None,
+        attention_dropout_rate=None,
+        embedding_size=None,
+        attention_head_size=None,
+        attention_key_size=None,
+        sequence_length=None,
+        keep_tokens=None,
+        compound_tokens=None,
+        residual_attention_scores=False,
+        ignore_invalid_weights=False,
+        autoresize_weights=False,
+        layer_norm_eps=None,
+        layers=None,
+        prefix=None,
+        name=None,
+        **kwargs,
+    ):
+        self.vocab_size = _table_rows(vocab_size, keep_tokens, compound_tokens)
+        self.hidden_size = hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.attention_head_size = attention_head_size or _head_size(
+            hidden_size, num_attention_heads
+        )
+        self.attention_key_size = attention_key_size or self.attention_head_size
+        self.intermediate_size = intermediate_size
+        get_activation(hidden_act)  # an unknown name fails here, before anything is built
+        self.hidden_act = hidden_act
+        self.dropout_rate = dropout_rate or 0
+        self.attention_dropout_rate = attention_dropout_rate or 0
+        self.embedding_size = embedding_size or hidden_size
+        self.sequence_length = sequence_length
+        self.keep_tokens = keep_tokens
+        self.compound_tokens = compound_tokens
+        self.residual_attention_scores = residual_attention_scores
+        self.ignore_invalid_weights = ignore_invalid_weights
+        self.autoresize_weights = autoresize_weights
+        if layer_norm_eps is not None:
+            self.layer_norm_epsilon = layer_norm_eps
+        self.layers = {} if layers is None else layers
+        self.prefix = prefix or ""
+        self.name = name
+        self.built = False
+
+    # ---- building -------------------------------------------------------------------------
+
+    def build(
+        self,
+        attention_caches=None,
+        layer_norm_cond=None,
+        layer_norm_cond_hidden_size=None,
+        layer_norm_cond_hidden_act=None,
+        additional_input_layers=None,
+        **kwargs,
+    ):
+        """Makes the Keras model, ``self.model``.
+
+        Args:
+            attention_caches: {attention layer name: [key, value]}: sequences put before the
+                keys and values of that layer (before their projection).
+            layer_norm_cond: a tensor (batch, dim) on which every LayerNormalization depends.
+            layer_norm_cond_hidden_size, layer_norm_cond_hidden_act: a hidden layer for it.
+            additional_input_layers: Keras inputs (such as the condition's) that the model takes
+                after its own.
+        """
+        if self.built:
+            return
+        self.attention_caches = attention_caches or {}
+        self.layer_norm_cond = layer_norm_cond
+        self.layer_norm_cond_hidden = (
+            layer_norm_cond_hidden_size,
+            layer_norm_cond_hidden_act or "linear",
+        )
+        inputs = self.get_inputs()
+        outputs = self.call(inputs)
+        self.set_inputs(inputs, additional_input_layers)
+        self.set_outputs(outputs)
+        self.model = keras.Model(self.inputs, self.outputs, name=self.name)
+        self.built = True
+
+    def call(self, inputs):
+        """From the inputs (a list, symbolic or real tensors) to the outputs."""
+        self.attention_scores = None
+        self.attention_bias = None
+        outputs = self.apply_embeddings(inputs)
+        for index in range(self.num_hidden_layers):
+            outputs = self.apply_main_layers(outputs, index)
+        return self.apply_final_layers(outputs)
+
+    def get_inputs(self):
+        raise NotImplementedError(f"{type(self).__name__} must define get_inputs(self)")
+
+    def apply_embeddings(self, inputs):
+        raise NotImplementedError(f"{type(self).__name__} must define apply_embeddings(...)")
+
+    def apply_main_layers(self, inputs, index):
+        raise NotImplementedError(f"{type(self).__name__} must define apply_main_layers(...)")
+
+    def apply_final_layers(self, inputs):
+        raise NotImplementedError(f"{type(self).__name__} must define apply_final_layers(...)")
+
+    def compute_attention_bias(self, inputs=None):
+        """The bias of every attention layer, or None; the LM and UniLM mix-ins override it."""
+        return self.attention_bias
+
+    def prefixed(self, name):
+        return name if name is None else self.prefix + name
+
+    def apply(self, inputs=None, layer=None, arguments=None, **kwargs):
+        """Applies a layer, made on first use and re-used by name afterwards.
+
+        Args:
+            inputs: tensor or list of tensors; None returns the layer itself.
+            layer: the layer class.
+            arguments: keyword arguments of the call.
+            **kwargs: of the constructor; ``name`` identifies the layer.
+        """
+        if layer is keras_layers.Dropout and not self.dropout_rate:
+            return inputs
+        if layer is MultiHeadAttention and self.residual_attention_scores:
+            kwargs["return_attention_scores"] = True
+        name = kwargs["name"] = self.prefixed(kwargs.get("name"))
+        if name not in self.layers:
+            created = layer(**kwargs)
+            name = name or created.name
+            self.layers[name] = created
+        if inputs is None:
+            return self.layers[name]
+        arguments = {k: v for k, v in (arguments or {}).items() if v is not None}
+        if isinstance(self.layers[name], MultiHeadAttention):
+            return self._apply_attention(name, inputs, arguments)
+        return self.layers[name](inputs, **arguments)
+
+    def _apply_attention(self, name, inputs, arguments):
+        layer = self.layers[name]
+        query, key, value = inputs if isinstance(inputs, (list, tuple)) else [inputs] * 3
+        if name in self.attention_caches:
+            key, value = (
+                self.apply([cache, x], Concatenate1D, name=f"{name[len(self.prefix):]}-Cached-{kind}")
+                for kind, cache, x in zip(
+                    ("Key", "Value"), self.attention_caches[name], (key, value)
+                )
+            )  # fmt: skip
+        if key is not query:
+            arguments = {"key": key, "value": value, **arguments}
+        if not layer.return_attention_scores:
+            return layer(query, **arguments)
+        if self.residual_attention_scores and self.attention_scores is not None:
+            arguments["residual_scores"] = self.attention_scores
+        outputs, self.attention_scores = layer(query, **arguments)
+        return outputs
+
+    def apply_norm(self, inputs, name, **kwargs):
+        """LayerNormalization, conditional where the model is."""
+        units, activation = self.layer_norm_cond_hidden
+        return self.apply(
+            inputs,
+            LayerNormalization,
+            arguments={"condition": self.layer_norm_cond},
+            epsilon=self.layer_norm_epsilon,
+            conditional=self.layer_norm_cond is not None,
+            hidden_units=units,
+            hidden_activation=activation,
+            hidden_initializer=self.initializer,
+            name=name,
+            **kwargs,
+        )
+
+    def apply_dropout(self, inputs, name):
+        return self.apply(inputs, keras_layers.Dropout, rate=self.dropout_rate, name=name)
+
+    @property
+    def initializer(self):
+        """Truncated normal of 0.02 in every published model; ``initializer_range`` is ignored."""
+        return keras.initializers.TruncatedNormal(stddev=0.02)
+
+    def set_inputs(self, inputs, additional_input_layers=None):
+        inputs = list(inputs)
+        if additional_input_layers is not None:
+            more = additional_input_layers
+            inputs += list(more) if isinstance(more, (list, tuple)) else [more]
+        self.inputs = inputs
+        self.input = inputs if len(inputs) > 1 else inputs[0]
+
+    def set_outputs(self, outputs):
+        outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
+        self.outputs = outputs if len(outputs) > 1 else outputs[0]
+        self.output = self.outputs
+
+    # ---- weights --------------------------------------------------------------------------
+
+    @property
+    def vocabulary_axes(self):
+        """{weight name: the axis that runs over the vocabulary}."""
+        return {"Embedding-Token/embeddings": 0}
+
+    def named_weights(self):
+        """{"Embedding-Token/embeddings": variable, ...}: every weight, without the prefix."""
+        weights = {}
+        for name, layer in self.layers.items():
+            short = name.removeprefix(self.prefix)
+            for variable in getattr(layer, "weights", ()):  # inputs are kept there as well
+                inner = variable.path.split(f"{layer.name}/", 1)[-1]
+                weights[f"{short}/{inner}"] = variable
+        return weights
+
+    def variable_mapping(self):
+        """{layer name: [published TensorFlow names, in the order of the layer's weights]}.
+
+        Subclasses may override it; ``load_weights_from_checkpoint`` then follows it.
+        """
+        return layer_mapping(self)
+
+    def _own_mapping(self):
+        overridden = type(self).variable_mapping is not Transformer.variable_mapping
+        return self.variable_mapping() if overridden else None
+
+    def load_weights_from_checkpoint(self, checkpoint, mapping=None):
+        """Loads a checkpoint of any known format; see ``checkpoints.load_checkpoint``."""
+        return load_checkpoint(self, checkpoint, mapping or self._own_mapping())
+
+    def save_weights_as_checkpoint(self, filename, mapping=None, dtype=None):
+        """Writes a TensorFlow checkpoint in the published names."""
+        save_checkpoint(self, filename, mapping=mapping or self._own_mapping(), dtype=dtype)
+
+
+def _head_size(hidden_size, heads):
+    if hidden_size % heads:
+        raise ValueError(
+            f"hidden_size={hidden_size} is not a multiple of num_attention_heads={heads}: "
+            "correct the config, or give attention_head_size"
+        )
+    return hidden_size // heads
+
+
+def _table_rows(vocab_size, keep_tokens, compound_tokens):
+    rows = vocab_size if keep_tokens is None else len(keep_tokens)
+    return rows + len(compound_tokens or [])

@@ -1,0 +1,101 @@
+"""``build_transformer_model``: one call from a config and a checkpoint to a Keras model."""
+
+import os
+
+from bert4keras_ext.checkpoints import find_checkpoint
+from bert4keras_ext.models.config import (
+    builder_arguments,
+    check_keywords,
+    check_required,
+    read_config,
+)
+from bert4keras_ext.models.masks import (
+    extend_with_language_model,
+    extend_with_unified_language_model,
+)
+from bert4keras_ext.models.registry import find_model, model_of_type
+
+APPLICATIONS = ("encoder", "lm", "unilm")
+_BUILD_ARGUMENTS = (
+    "attention_caches",
+    "layer_norm_cond",
+    "layer_norm_cond_hidden_size",
+    "layer_norm_cond_hidden_act",
+    "additional_input_layers",
+)
+
+
+def build_transformer_model(
+    config_path=None,
+    checkpoint_path=None,
+    model=None,
+    application=None,
+    return_keras_model=True,
+    **kwargs,
+):
+    """Builds a Transformer from a config and loads a checkpoint into it.
+
+    Args:
+        config_path: a JSON file (``bert_config.json``), a dict, a folder in Hugging Face layout
+            (then checkpoint and model are found from it), or None (all sizes as keywords).
+        checkpoint_path: a TensorFlow checkpoint (``bert_model.ckpt``), safetensors, a PyTorch
+            ``.bin``, our own by-name safetensors, ``.weights.h5``, or a folder of them; None
+            leaves the weights random, and loads what a folder given as ``config_path`` holds.
+            False never loads.
+        model: "bert", "roberta" or a subclass of Transformer; None is "bert", or what a folder's
+            ``model_type`` says.
+        application: "encoder"; "lm" (causal mask, MLM head); or "unilm" (seq2seq mask from the
+            segment ids, MLM head). None is "encoder", or "lm" where config.json says
+            ``is_decoder``.
+        return_keras_model: return the Keras model, or else the builder (with ``.model``,
+            ``.layers``, ``.save_weights_as_checkpoint`` ...).
+        **kwargs: any key of the config and any keyword of the builder and its ``build``; a
+            keyword wins over the file.
+
+    Returns:
+        A functional ``keras.Model`` with named layers, or the builder.
+
+    Raises:
+        FileNotFoundError, ValueError, TypeError: a config that is missing, broken or incomplete;
+            an unknown model or application; sizes that do not fit.
+        CheckpointError: a checkpoint that is unreadable or belongs to another model.
+
+    Example:
+
+    >>> config = dict(vocab_size=100, hidden_size=16, num_hidden_layers=1, num_attention_heads=2,
+    ...               intermediate_size=32, hidden_act="gelu")
+    >>> bert = build_transformer_model(config, with_mlm=True)
+    >>> bert.output.shape
+    (None, None, 100)
+    """
+    config = read_config(config_path)
+    is_folder = isinstance(config_path, (str, os.PathLike)) and os.path.isdir(config_path)
+    if model is None:
+        model = model_of_type(config["model_type"]) if "model_type" in config else "bert"
+    if application is None:
+        application = "lm" if config.get("is_decoder") else "encoder"
+
+    cls = _builder_class(model, application)
+    check_keywords(cls, kwargs, _BUILD_ARGUMENTS)
+    arguments = builder_arguments(config, kwargs)
+    check_required(arguments, config_path)
+    build_arguments = {key: arguments.pop(key, None) for key in _BUILD_ARGUMENTS}
+    builder = cls(**arguments)
+    builder.build(**build_arguments)
+
+    if checkpoint_path is None and is_folder:
+        checkpoint_path = find_checkpoint(config_path)
+    if checkpoint_path:
+        builder.load_weights_from_checkpoint(checkpoint_path)
+    return builder.model if return_keras_model else builder
+
+
+def _builder_class(model, application):
+    cls = find_model(model)
+    if application == "lm":
+        return extend_with_language_model(cls)
+    if application == "unilm":
+        return extend_with_unified_language_model(cls)
+    if application != "encoder":
+        raise ValueError(f"application expects one of {APPLICATIONS}, received {application!r}")
+    return cls

@@ -1,0 +1,102 @@
+"""From what users have (a JSON file, a dict, a folder) to the builder's keyword arguments."""
+
+import difflib
+import inspect
+import json
+import os
+from pathlib import Path
+
+# Keys of config files -> our keywords.
+RENAMES = {
+    "max_position_embeddings": "max_position",
+    "hidden_dropout_prob": "dropout_rate",
+    "attention_probs_dropout_prob": "attention_dropout_rate",
+    "type_vocab_size": "segment_vocab_size",
+}
+DEFAULTS = {"max_position": 512, "segment_vocab_size": 2}
+REQUIRED = (
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+    "hidden_act",
+)
+
+
+def read_config(source):
+    """A config dict from a JSON path, a folder with config.json, a dict, or None (empty).
+
+    Raises:
+        FileNotFoundError: no such file, or no config.json in the folder.
+        ValueError: the file is not a JSON object.
+        TypeError: ``source`` is none of these.
+    """
+    if source is None:
+        return {}
+    if isinstance(source, dict):
+        return dict(source)
+    if not isinstance(source, (str, os.PathLike)):
+        raise TypeError(
+            "config_path expects a path to a JSON file, a folder with config.json, or a dict; "
+            f"received {type(source).__name__}"
+        )
+    path = Path(source)
+    if path.is_dir():
+        path = path / "config.json"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"no config at {path}: expected a JSON file (bert_config.json), a folder that holds "
+            "config.json, or a dict"
+        )
+    return _parse(path)
+
+
+def _parse(path):
+    try:
+        config = json.loads(path.read_text(encoding="utf-8"))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a JSON file: {error}") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{path} holds a JSON {type(config).__name__}, expected an object")
+    return config
+
+
+def builder_arguments(config, overrides):
+    """The builder's keyword arguments: the file's keys renamed, with the caller's on top."""
+    return {**DEFAULTS, **_renamed(config), **_renamed(overrides)}
+
+
+def _renamed(config):
+    known = {RENAMES.get(key, key): value for key, value in config.items() if value is not None}
+    # A file that has both spellings means ours.
+    return {**known, **{key: value for key, value in config.items() if key not in RENAMES}}
+
+
+def check_keywords(cls, keywords, build_keywords):
+    """Raises TypeError for a keyword that looks like a misspelt one of the builder's.
+
+    Keywords that resemble none are keys of some config file: the builder ignores those, as it
+    ignores them in the file.
+    """
+    known = {*build_keywords, *RENAMES}
+    for parent in cls.__mro__:
+        known.update(inspect.signature(parent.__init__).parameters)
+    for key in keywords:
+        nearest = difflib.get_close_matches(key, known - {"self", "kwargs", "args"}, 1, 0.8)
+        if key not in known and nearest:
+            raise TypeError(f"unknown keyword {key!r}: did you mean {nearest[0]!r}?")
+
+
+def check_required(arguments, source):
+    """Raises ValueError naming every size that neither the config nor a keyword gave."""
+    missing = [key for key in REQUIRED if arguments.get(key) is None]
+    if missing:
+        raise ValueError(
+            f"the config ({_describe(source)}) lacks {missing}: expected a BERT-style config with "
+            f"{list(REQUIRED)}; add the keys to it or pass them as keywords"
+        )
+
+
+def _describe(source):
+    return "a dict" if isinstance(source, dict) else str(source)
