@@ -10,11 +10,15 @@ import pytest
 
 @pytest.fixture(autouse=True)
 def _restore_global_state():
-    """Seeds everything, and undoes what a test changed in Keras' global settings."""
+    """Seeds everything, and undoes what a test changed in global settings."""
     import keras
 
-    policy = keras.config.dtype_policy()
+    from bert4keras_ext.backend import acceleration, activations
+
+    policy, settings = keras.config.dtype_policy(), dict(acceleration._settings)
+    gelu = activations.get_gelu()
     keras.utils.set_random_seed(20240607)
     yield
     keras.config.set_dtype_policy(policy)
-    keras.backend.clear_session()
+    acceleration._settings.update(settings)
+    activations.set_gelu(gelu)

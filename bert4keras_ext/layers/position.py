@@ -20,7 +20,7 @@ class PositionEmbedding(Layer):
     ==========  =======================================
     "add"       ``x + p``
     "mul"       ``x * (1 + p)``
-    "zero"      ``p`` alone
+    "zero"      ``p`` alone (without custom ids one for all rows: batch 1)
     "concat"    x and p side by side
     ==========  =======================================
 
@@ -119,10 +119,10 @@ class PositionEmbedding(Layer):
             return inputs + positions
         if self.merge_mode == "mul":
             return inputs * (positions + 1)
-        shape = ops.shape(inputs)
-        positions = ops.broadcast_to(positions, (shape[0], shape[1], self.output_dim))
         if self.merge_mode == "zero":
             return positions
+        shape = ops.shape(inputs)
+        positions = ops.broadcast_to(positions, (shape[0], shape[1], self.output_dim))
         return ops.concatenate([inputs, positions], axis=-1)
 
     def compute_mask(self, inputs, previous_mask=None):
@@ -132,7 +132,9 @@ class PositionEmbedding(Layer):
         if inputs_shape and isinstance(inputs_shape[0], (list, tuple)):
             inputs_shape = inputs_shape[0]
         width = {"zero": self.output_dim, "concat": inputs_shape[-1] + self.output_dim}
-        return (*inputs_shape[:-1], width.get(self.merge_mode, inputs_shape[-1]))
+        one_for_all = self.merge_mode == "zero" and not self.custom_position_ids
+        batch = 1 if one_for_all else inputs_shape[0]
+        return (batch, *inputs_shape[1:-1], width.get(self.merge_mode, inputs_shape[-1]))
 
     def get_config(self):
         return {

@@ -1,5 +1,7 @@
 """Layers that add and join sequences, masks included."""
 
+import functools
+
 import keras
 from keras import ops
 
@@ -9,7 +11,7 @@ from bert4keras_ext.layers.base import Layer
 
 @register
 class Add(keras.layers.Add):
-    """The sum of its inputs, masked like the first of them that has a mask.
+    """The sum of its inputs, masked where any of them is masked.
 
     Keras' own Add silently drops the mask as soon as one input has none: word embeddings would
     lose theirs when segment embeddings are added.
@@ -21,7 +23,9 @@ class Add(keras.layers.Add):
     """
 
     def compute_mask(self, inputs, mask=None):
-        return next((m for m in mask or () if m is not None), None)
+        # Both sides of a residual connection carry the very same mask tensor: count it once.
+        masks = list({id(m): m for m in mask or () if m is not None}.values())
+        return functools.reduce(ops.logical_and, masks) if masks else None
 
 
 @register

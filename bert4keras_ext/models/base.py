@@ -11,7 +11,7 @@ from keras import layers as keras_layers
 
 from bert4keras_ext.backend.activations import get_activation
 from bert4keras_ext.checkpoints import load_checkpoint, save_checkpoint
-from bert4keras_ext.checkpoints.names import layer_mapping
+from bert4keras_ext.checkpoints.names import table_of
 from bert4keras_ext.layers import Concatenate1D, LayerNormalization, MultiHeadAttention
 
 
@@ -268,7 +268,11 @@ class Transformer:
 
         Subclasses may override it; ``load_weights_from_checkpoint`` then follows it.
         """
-        return layer_mapping(self)
+        table, mapping = table_of(self.family, "tensorflow"), {}
+        for name in self.named_weights():
+            entry = table.entry(name)
+            mapping.setdefault(name.split("/")[0], []).append(entry[0] if entry else None)
+        return mapping
 
     def _own_mapping(self):
         overridden = type(self).variable_mapping is not Transformer.variable_mapping

@@ -1,0 +1,201 @@
+"""Keras' HDF5 files: `.weights.h5` of Keras 3, and `.h5` of Keras 2 with its layer names."""
+
+import contextlib
+import os
+import tempfile
+
+import numpy as np
+
+from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
+
+
+class H5Reader(Reader):
+    """Reads the data sets of an HDF5 file; a name is the path of a data set.
+
+    HDF5 has no checksum by default, so a changed byte inside a tensor cannot be noticed.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CheckpointError: if it is truncated or damaged.
+    """
+
+    format = "HDF5"
+
+    def __init__(self, path):
+        super().__init__(path)
+        import h5py
+
+        with self._guarded("open it"):
+            self._file = h5py.File(path, "r")
+        try:
+            with self._guarded("list its contents"):
+                self._sets = self._list()
+        except BaseException:
+            self._file.close()
+            raise
+
+    def names(self):
+        return list(self._sets)
+
+    def shape(self, name):
+        self.require(name)
+        return tuple(self._sets[name].shape)
+
+    def dtype(self, name):
+        self.require(name)
+        return self._sets[name].dtype
+
+    def read(self, name):
+        self.require(name)
+        with self._guarded(f"read {name!r}"):
+            return np.array(self._sets[name][()])
+
+    def verify(self, names=None):
+        for name in names or self._sets:
+            self.read(name)
+
+    def close(self):
+        self._file.close()
+
+    def __contains__(self, name):
+        return name in self._sets
+
+    def _list(self):
+        import h5py
+
+        sets = {}
+
+        def visit(name, item):
+            if isinstance(item, h5py.Dataset):
+                sets[name] = item
+
+        self._file.visititems(visit)
+        return sets
+
+    @contextlib.contextmanager
+    def _guarded(self, what):
+        try:
+            yield
+        except (OSError, RuntimeError, KeyError, ValueError) as error:
+            raise CheckpointError(
+                f"Cannot {what} as {self.format}: {self.path!r} is truncated or damaged ({error}). "
+                "Fetch or write the file again."
+            ) from error
+
+
+class KerasWeightsReader(H5Reader):
+    """Reads a `.weights.h5` of Keras 3, which numbers layers by class instead of naming them.
+
+    Its names ("layers/dense_2/vars/0") say nothing without the model that wrote them, so
+    `load_keras_weights` loads it through the model.
+    """
+
+    format = "Keras .weights.h5"
+
+
+class KerasLayersReader(H5Reader):
+    """Reads a `.h5` of Keras 2 (`model.save_weights` or `model.save`), which has layer names.
+
+    Attributes:
+        layers: {layer name: [tensor names in the order of the layer's weights]}.
+    """
+
+    format = "Keras 2 .h5"
+
+    def _list(self):
+        sets = super()._list()
+        group = self._file["model_weights"] if "model_weights" in self._file else self._file
+        root = group.name.strip("/")
+        self.layers = {}
+        for layer in map(_text, group.attrs["layer_names"]):
+            inside = "/".join(filter(None, (root, layer)))
+            names = [f"{inside}/{_text(name)}" for name in self._weight_names(group[layer])]
+            self.layers[layer] = [name for name in names if name in sets]
+        known = {name for names in self.layers.values() for name in names}
+        return {name: item for name, item in sets.items() if name in known}
+
+    @staticmethod
+    def _weight_names(group):
+        # Keras cuts long lists into weight_names0, weight_names1, ...: an attribute is limited in
+        # size.
+        if "weight_names" in group.attrs:
+            return list(group.attrs["weight_names"])
+        names, part = [], 0
+        while f"weight_names{part}" in group.attrs:
+            names += list(group.attrs[f"weight_names{part}"])
+            part += 1
+        return names
+
+
+def open_h5(path):
+    """Opens an HDF5 file with the reader for what is inside: Keras 2's layer names or Keras 3's."""
+    with H5Reader(path) as reader:
+        group = reader._file
+        names = "model_weights" in group or "layer_names" in group.attrs
+    return KerasLayersReader(path) if names else KerasWeightsReader(path)
+
+
+def load_keras_weights(model, reader):
+    """Loads a `.weights.h5` into the model that it was saved from, all of it or nothing.
+
+    The model's present weights are first written to a temporary file: its layout is what the file
+    has to have, and its contents bring the model back if loading fails after all.
+
+    Args:
+        model: the Keras model.
+        reader: an open `KerasWeightsReader`.
+
+    Returns:
+        The names of the loaded tensors.
+
+    Raises:
+        CheckpointError: if the file is of another model or damaged; the model is then as it was.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        backup = os.path.join(folder, "backup.weights.h5")
+        model.save_weights(backup)
+        with KerasWeightsReader(backup) as own:
+            _compare(own, reader)
+        reader.verify()
+        try:
+            model.load_weights(reader.path)
+        except Exception as error:
+            model.load_weights(backup)
+            raise CheckpointError(
+                f"Keras cannot load {reader.path!r} into this model, which is as it was: {error}"
+            ) from error
+    return [name for name in reader.names() if not _of_optimizer(name)]
+
+
+def _compare(own, found):
+    expected = {name: own.shape(name) for name in own.names() if not _of_optimizer(name)}
+    present = {name: found.shape(name) for name in found.names() if not _of_optimizer(name)}
+    problems = [f"missing: {name} {expected[name]}" for name in expected if name not in present]
+    problems += [
+        f"not in the model: {name} {present[name]}" for name in present if name not in expected
+    ]
+    problems += [
+        f"of another shape: {name}, expected {shape}, found {present[name]}"
+        for name, shape in expected.items()
+        if present.get(name, shape) != shape
+    ]
+    if problems:
+        shown = "\n  ".join(problems[:10])
+        raise CheckpointError(
+            f"Cannot load {found.format} {found.path!r} into this model, which is as it was. "
+            f"{len(problems)} differences:\n  {shown}\nThis format has no layer names: it fits "
+            "only "
+            "the very model that save_weights was called on (a head on top counts). Build that "
+            "model "
+            "and call its load_weights, or save with save_checkpoint, which keeps names."
+        )
+
+
+def _of_optimizer(name):
+    return name.split("/")[0] == "optimizer"
+
+
+def _text(name):
+    return name.decode() if isinstance(name, bytes) else str(name)

@@ -1,0 +1,147 @@
+"""load_checkpoint: weights from any checkpoint into a model, all of them or none."""
+
+import logging
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from bert4keras_ext.checkpoints.detect import open_checkpoint
+from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader, load_keras_weights
+from bert4keras_ext.checkpoints.problems import check
+from bert4keras_ext.checkpoints.reader import Reader
+from bert4keras_ext.checkpoints.resize import orthogonally_resize, resize_scale
+from bert4keras_ext.checkpoints.resolve import resolve
+from bert4keras_ext.checkpoints.writing import dtype_of
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass
+class LoadReport:
+    """What `load_checkpoint` did.
+
+    Attributes:
+        format: the checkpoint's format.
+        path: where it lies.
+        source: whose names it has: "tensorflow", "huggingface", "native", "mapping" or "keras".
+        loaded: {our weight: name in the checkpoint}.
+        missing: {our weight: name in the checkpoint} that was not there, and ignored.
+        unused: names in the checkpoint that the model has no weight for.
+        unnamed: our weights that no checkpoint of this source holds; they keep their initial
+            values.
+        resized: {our weight: (shape in the checkpoint, shape in the model)}.
+        notes: what else deserves to be known, as sentences.
+    """
+
+    format: str
+    path: str
+    source: str
+    loaded: dict = field(default_factory=dict)
+    missing: dict = field(default_factory=dict)
+    unused: list = field(default_factory=list)
+    unnamed: list = field(default_factory=list)
+    resized: dict = field(default_factory=dict)
+    notes: list = field(default_factory=list)
+
+    def __str__(self):
+        return (
+            f"{len(self.loaded)} weights loaded from {self.format} {self.path!r} "
+            f"({self.source} names); {len(self.missing)} missing, {len(self.unused)} unused, "
+            f"{len(self.resized)} resized"
+        )
+
+
+def load_checkpoint(builder, checkpoint, mapping=None):
+    """Loads a checkpoint into a model: all weights are found, and fit, before one is assigned.
+
+    Args:
+        builder: what built the model. It has to offer `family`, `named_weights()` ({our weight's
+            name without prefix: variable} in order of creation), `vocabulary_axes` ({weight:
+            axis}), `keep_tokens`, `compound_tokens`, `autoresize_weights`,
+            `ignore_invalid_weights`, `hidden_act`, `prefix` and `model`.
+        checkpoint: a path, a `Reader` or a dict {name: array}; see `open_checkpoint`.
+        mapping: names in the checkpoint, given by hand instead of the family's tables: {layer
+            name: list of names in the order of the layer's weights} as bert4keras'
+                `variable_mapping`, or {our
+            weight: name} or {our weight: (name, transform)}. None in place of a name skips a
+                weight. A
+            name that is known from the tables keeps its transform.
+
+    Returns:
+        A `LoadReport`.
+
+    Raises:
+        CheckpointError: if the file is damaged, or a weight is missing (unless the builder says
+            `ignore_invalid_weights`) or of another shape (unless `autoresize_weights`). The model
+            is then as it was. The message lists what was found and the likely fix.
+
+    Example:
+
+        report = load_checkpoint(builder,
+        "chinese_roberta_wwm_ext_L-12_H-768_A-12/bert_model.ckpt") print(report)
+    """
+    if not isinstance(checkpoint, Reader):
+        with open_checkpoint(checkpoint) as reader:
+            return load_checkpoint(builder, reader, mapping)
+    if mapping is None and isinstance(checkpoint, KerasWeightsReader):
+        names = load_keras_weights(builder.model, checkpoint)
+        return LoadReport(checkpoint.format, checkpoint.path, "keras", dict(zip(names, names)))
+    plan = resolve(builder, checkpoint, mapping)
+    check(builder, checkpoint, plan)
+    checkpoint.verify([match.foreign for match in plan.matches])
+    report = _report(checkpoint, plan)
+    weights = builder.named_weights()
+    for match in plan.matches:
+        variable = weights[match.ours]
+        value = _value(builder, checkpoint, match, dtype_of(variable.dtype))
+        variable.assign(value)
+        del value  # before the next tensor is read
+    for note in report.notes:
+        logger.warning(note)
+    logger.info("%s", report)
+    return report
+
+
+def _value(builder, reader, match, dtype):
+    """The array that one weight is assigned."""
+    array = reader.read(match.foreign)
+    value = match.transform.forward(array)
+    if match.vocabulary is not None:
+        value = match.vocabulary.apply(value, builder.vocabulary_axes[match.ours])
+    if value.shape != match.expected:
+        value = orthogonally_resize(value.astype(np.float32), match.expected) * resize_scale(
+            match.ours,
+            match.found,
+            match.expected,
+            builder.hidden_act,
+            _scaled(builder, match.ours),
+        )
+    # A contiguous array of the right dtype is adopted by the variable instead of copied once more.
+    return np.ascontiguousarray(value, dtype=dtype)
+
+
+def _scaled(builder, weight):
+    """Whether the attention layer of a weight divides its logits by sqrt(key size)."""
+    layer = (getattr(builder, "layers", None) or {}).get(
+        (builder.prefix or "") + weight.partition("/")[0]
+    )
+    return bool(getattr(layer, "attention_scale", True))
+
+
+def _report(reader, plan):
+    report = LoadReport(reader.format, reader.path, plan.source)
+    report.loaded = {match.ours: match.foreign for match in plan.matches}
+    report.missing = dict(plan.missing)
+    report.unused = list(plan.unused)
+    report.unnamed = list(plan.unnamed)
+    for match in plan.matches:
+        if match.found != match.expected:
+            report.resized[match.ours] = (match.found, match.expected)
+        if match.vocabulary is not None and match.vocabulary.note:
+            report.notes.append(match.vocabulary.note)
+    if report.missing:
+        some = ", ".join(f"{ours} ({name})" for ours, name in plan.missing[:10])
+        report.notes.append(
+            f"{len(plan.missing)} weights are not in the checkpoint, ignored: {some}"
+        )
+    return report

@@ -1,0 +1,140 @@
+"""The one mechanism behind all name tables: our weight's name -> a foreign name."""
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+
+from bert4keras_ext.checkpoints.transforms import IDENTITY
+
+# What training frameworks put before every name of a PyTorch model.
+PYTORCH_WRAPPERS = ("", "module.", "model.", "_orig_mod.", "0.auto_model.")
+
+# What optimizers leave behind in a TensorFlow checkpoint beside the weights.
+TENSORFLOW_LEFTOVERS = (
+    r".*/(adam_[mv]|Adam(_1)?|lamb_[mv]|Adafactor(_[vrc])?|vr|vc|v|slot_v[rc]?)$",
+    r"(.*/)?(global_step|beta[12]_power|good_steps|loss_scale|current_loss_scale)(_\d+)?$",
+)
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What stands before names in one file: a wrapper before all, a base before the backbone."""
+
+    wrapper: str = ""
+    base: str = ""
+
+
+class NameTable:
+    """Which of our weights is called what in the checkpoints of one family from one source.
+
+    Args:
+        family: the model family, such as "bert".
+        source: whose names these are, "tensorflow" or "huggingface".
+        rows: {our weight: foreign name} or {our weight: (foreign name, transform)}. `{i}` stands
+            for the layer number (`{i:02d}` writes it with two digits). Alternatives in the last
+            part of both names, "kernel|bias" beside "weight|bias", make one row of several.
+        bases: how the backbone's prefix may be spelt in a file. The first is the one that the rows
+            are written in.
+        wrappers: what may stand before all names of a file.
+        spellings: pairs (ending, other ending) that files use for the same weight.
+        ignorable: regular expressions of foreign names that hold nothing a model needs.
+
+    Example:
+
+        table = NameTable(
+            "bert", "huggingface",
+            {"Pooler-Dense/kernel|bias": ("bert.pooler.dense.weight|bias", TRANSPOSE)},
+            bases=("bert.", ""),
+        )
+        table.entry("Pooler-Dense/bias")                      # ("bert.pooler.dense.bias",
+        TRANSPOSE) table.prefix(["Pooler-Dense/bias"], {"pooler.dense.bias"})        # Prefix("",
+        "")
+    """
+
+    def __init__(
+        self, family, source, rows, bases=("",), wrappers=("",), spellings=(), ignorable=()
+    ):
+        self.family = family
+        self.source = source
+        self.bases = tuple(bases)
+        self.wrappers = tuple(wrappers)
+        self.spellings = tuple(spellings)
+        self.ignorable = tuple(ignorable)
+        self.rows = dict(_expanded(rows))
+
+    def entry(self, ours):
+        """(foreign name, transform) of one of our weights, or None if this table has none."""
+        number = re.search(r"-(\d+)-", ours)
+        pattern = ours if number is None else ours.replace(number[0], "-{i}-", 1)
+        row = self.rows.get(pattern)
+        if row is None:
+            return None
+        foreign, transform = row
+        return (foreign if number is None else foreign.format(i=int(number[1]))), transform
+
+    def prefix(self, weights, names):
+        """The prefixes under which most of `weights` are found among a file's `names`."""
+        entries = [entry for entry in map(self.entry, weights) if entry]
+        prefixes = [Prefix(wrapper, base) for wrapper in self.wrappers for base in self.bases]
+
+        def found(prefix):
+            return sum(self.find(foreign, names, prefix) is not None for foreign, _ in entries)
+
+        return max(prefixes, key=found)  # the first of the best
+
+    def find(self, foreign, names, prefix):
+        """The spelling of a foreign name that exists among a file's `names`, or None."""
+        return next((name for name in self.spelt(foreign, prefix) if name in names), None)
+
+    def spelt(self, foreign, prefix):
+        """All spellings of a foreign name under the prefixes of a file, the usual one first."""
+        if self.bases[0] and foreign.startswith(self.bases[0]):
+            foreign = prefix.base + foreign[len(self.bases[0]) :]
+        name = prefix.wrapper + foreign
+        others = [
+            name[: -len(ending)] + other
+            for ending, other in self.spellings
+            if name.endswith(ending)
+        ]
+        return [name, *others]
+
+    def ignores(self, name):
+        """Whether an unused foreign name is no loss: a buffer, a tied copy, an optimizer slot."""
+        return any(re.fullmatch(pattern, name) for pattern in self.ignorable)
+
+    def transform_of(self, name):
+        """The transform of the row that a file's name belongs to, in any layer, or the identity."""
+        return self._transforms.get(_without_numbers(name), IDENTITY)
+
+    def recognised(self, names):
+        """How many of a file's names are names of this table, in any layer and spelling."""
+        return sum(_without_numbers(name) in self._transforms for name in names)
+
+    @cached_property
+    def _transforms(self):
+        prefixes = [Prefix(wrapper, base) for wrapper in self.wrappers for base in self.bases]
+        return {
+            _without_numbers(name): transform
+            for foreign, transform in self.rows.values()
+            for prefix in prefixes
+            for name in self.spelt(foreign, prefix)
+        }
+
+
+def _expanded(rows):
+    """Yields (our weight, (foreign name, transform)), one for each alternative of the last part."""
+    for ours, foreign in rows.items():
+        foreign, transform = foreign if isinstance(foreign, tuple) else (foreign, IDENTITY)
+        pairs = list(zip(_alternatives(ours), _alternatives(foreign), strict=True))
+        for our_name, foreign_name in pairs:
+            yield our_name, (foreign_name, transform)
+
+
+def _alternatives(name):
+    """ "a/kernel|bias" -> ["a/kernel", "a/bias"]."""
+    head, separator, last = re.fullmatch(r"(.*?)([/.]?)([^/.]*)", name).groups()
+    return [head + separator + choice for choice in last.split("|")]
+
+
+def _without_numbers(name):
+    return re.sub(r"\{i[^}]*\}|\d+", "#", name)

@@ -1,0 +1,177 @@
+"""What is wrong between a checkpoint and a model, said so that it can be mended."""
+
+import re
+
+from bert4keras_ext.checkpoints import names as name_tables
+from bert4keras_ext.checkpoints.reader import CheckpointError
+
+SHOWN = 10
+
+
+def check(builder, reader, plan):
+    """Raises CheckpointError unless the plan can be carried out completely.
+
+    Args:
+        builder: the model's builder; `ignore_invalid_weights` lets weights be missing,
+            `autoresize_weights` lets them have another shape of the same rank.
+        reader: the open checkpoint.
+        plan: what `resolve` found.
+    """
+    missing = [] if builder.ignore_invalid_weights else plan.missing
+    wrong = [match for match in plan.matches if not _fits(builder, match)]
+    if plan.matches and not (missing or wrong or plan.unfit):
+        return
+    raise CheckpointError(_message(builder, reader, plan, missing, wrong))
+
+
+def _fits(builder, match):
+    if builder.autoresize_weights:
+        return len(match.found) == len(match.expected)
+    return match.found == match.expected
+
+
+def _message(builder, reader, plan, missing, wrong):
+    lines = [
+        f"Cannot load {reader.format} {reader.path!r} into this {builder.family!r} model; the "
+        "model "
+        "has not been changed.",
+        f"Found {len(reader.names())} tensors; the names that fit best are those of "
+        f"{plan.source!r}: "
+        f"{len(plan.matches)} of the model's weights are among them.",
+    ]
+    lines += _listed("missing", [f"{ours}  (in the checkpoint: {name})" for ours, name in missing])
+    lines += _listed(
+        "of another shape",
+        [
+            f"{match.ours} {match.expected}  (in the checkpoint: {match.foreign} {match.found})"
+            for match in wrong
+        ],
+    )
+    lines += _listed(
+        "of a dtype that is no weight's",
+        [f"{match.ours}  (in the checkpoint: {match.foreign})" for match in plan.unfit],
+    )
+    lines += _listed(
+        "in the checkpoint but unused", [f"{name} {reader.shape(name)}" for name in plan.unused]
+    )
+    lines.append(f"Likely fix: {_fix(builder, reader, plan, missing, wrong)}")
+    return "\n".join(lines)
+
+
+def _listed(what, rows):
+    if not rows:
+        return []
+    more = f"\n  ... and {len(rows) - SHOWN} more" if len(rows) > SHOWN else ""
+    return [f"{len(rows)} {what}:\n  " + "\n  ".join(rows[:SHOWN]) + more]
+
+
+def _fix(builder, reader, plan, missing, wrong):
+    """The first of the known causes that explains what is wrong."""
+    causes = (
+        _other_software(reader, plan),
+        _other_family(builder, reader, plan),
+        _absent_heads(missing),
+        _too_many_layers(plan, missing),
+        _other_sizes(wrong),
+    )
+    return next(filter(None, causes), _OTHERWISE)
+
+
+_OTHERWISE = (
+    "give the config and the model= that belong to this checkpoint, or the names with mapping=; "
+    "ignore_invalid_weights=True leaves missing weights as they are, autoresize_weights=True "
+    "resizes "
+    "weights of another shape."
+)
+
+
+def _other_software(reader, plan):
+    return reader.advice if not plan.matches or len(plan.missing) > len(plan.matches) else None
+
+
+def _other_family(builder, reader, plan):
+    """Names that another family's table knows better, or that no table knows at all."""
+    if len(plan.matches) >= len(plan.missing):
+        return None
+    names = reader.names()
+    known = {table: table.recognised(names) for table in name_tables.TABLES.values()}
+    best = max(known, key=known.get)
+    if known[best] > max(known[t] for t in known if t.family == builder.family):
+        return f"these are names of the family {best.family!r}: say model={best.family!r}."
+    if not plan.matches:
+        return (
+            f"no name in it is one that a {builder.family!r} model has. Say the right model=, or "
+            "give "
+            "the names with mapping={layer name: [names in the checkpoint]}."
+        )
+    return None
+
+
+_HEADS = {
+    "MLM-": ("masked language model head", "with_mlm=False"),
+    "NSP-": ("next sentence head", "with_nsp=False"),
+    "Pooler-": ("pooler", "with_pool=False"),
+}
+
+
+def _absent_heads(missing):
+    """Nothing but heads is missing: a checkpoint of the encoder alone."""
+    prefixes = {
+        next((head for head in _HEADS if ours.startswith(head)), None) for ours, _ in missing
+    }
+    if not prefixes or None in prefixes:
+        return None
+    names = " and no ".join(_HEADS[prefix][0] for prefix in sorted(prefixes))
+    switches = ", ".join(_HEADS[prefix][1] for prefix in sorted(prefixes))
+    return (
+        f"the checkpoint has no {names}: build with {switches}, or with "
+        "ignore_invalid_weights=True "
+        "to start the head from random weights."
+    )
+
+
+def _too_many_layers(plan, missing):
+    """Nothing but whole layers beyond the last one in the checkpoint is missing."""
+    numbers = [_layer_number(ours) for ours, _ in missing]
+    present = [_layer_number(match.ours) for match in plan.matches]
+    depth = 1 + max((number for number in present if number is not None), default=-1)
+    if not numbers or any(number is None or number < depth for number in numbers):
+        return None
+    return (
+        f"the checkpoint has {depth} layers, the model {1 + max(numbers)}: set num_hidden_layers="
+        f"{depth}, or ignore_invalid_weights=True to start the others from random weights."
+    )
+
+
+def _layer_number(ours):
+    number = re.search(r"-(\d+)-", ours)
+    return None if number is None else int(number[1])
+
+
+def _other_sizes(wrong):
+    """Says which setting a wrong shape comes from; the tables' lengths can differ one by one."""
+    if not wrong:
+        return None
+    settings = {
+        "Embedding-Token/embeddings": "vocab_size (or select rows with keep_tokens)",
+        "MLM-Bias/beta": "vocab_size (or select rows with keep_tokens)",
+        "Embedding-Position/embeddings": "max_position",
+        "Embedding-Segment/embeddings": "segment_vocab_size (type_vocab_size in the config)",
+    }
+    lengths_only = all(
+        match.ours in settings and match.found[1:] == match.expected[1:] for match in wrong
+    )
+    if lengths_only:
+        parts = {
+            settings[
+                m.ours
+            ]: f"{settings[m.ours]} is {m.expected[0]} in the model and {m.found[0]} in "
+            "the checkpoint"
+            for m in wrong
+        }
+        return "; ".join(parts.values()) + ". Set it to the checkpoint's."
+    return (
+        "the sizes differ, so the config does not belong to this checkpoint: use the config file "
+        "that "
+        "came with it, or autoresize_weights=True to stretch the weights on purpose."
+    )

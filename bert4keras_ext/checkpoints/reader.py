@@ -1,0 +1,103 @@
+"""What every checkpoint format has in common: named tensors that are read one at a time."""
+
+import numpy as np
+
+
+class CheckpointError(ValueError):
+    """A checkpoint that cannot be used: says what was expected, what found, and the fix."""
+
+
+class Reader:
+    """An open checkpoint: a set of named tensors that are read one at a time.
+
+    A format is a subclass that sets `format` and fills in `names`, `shape`, `dtype` and `read`,
+    and `verify` and `close` where there is something to do.
+    `bert4keras_ext.checkpoints.open_checkpoint` finds the right subclass for a path.
+
+    Attributes:
+        format: the format's name as a person says it, such as "safetensors".
+        path: where the tensors come from, for messages.
+        advice: what to do with this very file when its names fit nothing, or None.
+
+    Example:
+
+        with open_checkpoint("chinese_L-12_H-768_A-12/bert_model.ckpt") as reader:
+            for name in reader.names():
+                print(name, reader.shape(name), reader.dtype(name))
+            table = reader.read("bert/embeddings/word_embeddings")
+    """
+
+    format = "unknown"
+    advice = None
+
+    def __init__(self, path):
+        self.path = str(path)
+
+    def names(self):
+        """The names of all tensors, as a list in the file's own order."""
+        raise NotImplementedError
+
+    def shape(self, name):
+        """The shape of one tensor, as a tuple, without reading it."""
+        raise NotImplementedError
+
+    def dtype(self, name):
+        """The NumPy dtype of one tensor (bfloat16 is `ml_dtypes.bfloat16`), without reading it."""
+        raise NotImplementedError
+
+    def read(self, name):
+        """Reads one tensor into a new array that belongs to the caller."""
+        raise NotImplementedError
+
+    def verify(self, names=None):
+        """Raises CheckpointError if the file is truncated or corrupt, if the format can tell.
+
+        Args:
+            names: check the contents of these tensors only; None means all of them.
+        """
+
+    def close(self):
+        """Closes the file. Reading afterwards is an error."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        self.close()
+
+    def require(self, name):
+        """Raises CheckpointError unless a tensor of this name exists."""
+        if name not in self:
+            raise CheckpointError(f"{self.format} {self.path!r} holds no tensor named {name!r}.")
+
+    def __contains__(self, name):
+        return name in self.names()
+
+
+class ArraysReader(Reader):
+    """A dict {name: array} that is read like a file."""
+
+    format = "dict of arrays"
+
+    def __init__(self, arrays):
+        super().__init__("<dict>")
+        # Whatever numpy understands is welcome as a value: arrays, lists, Keras variables.
+        self._arrays = {name: np.asarray(value) for name, value in arrays.items()}
+
+    def names(self):
+        return list(self._arrays)
+
+    def shape(self, name):
+        self.require(name)
+        return self._arrays[name].shape
+
+    def dtype(self, name):
+        self.require(name)
+        return self._arrays[name].dtype
+
+    def read(self, name):
+        self.require(name)
+        return np.array(self._arrays[name])
+
+    def __contains__(self, name):
+        return name in self._arrays

@@ -1,0 +1,132 @@
+"""save_checkpoint: a model's weights in published names, for TensorFlow, PyTorch or us."""
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from bert4keras_ext.checkpoints import safetensors_file, tf_checkpoint
+from bert4keras_ext.checkpoints.names import table_of
+from bert4keras_ext.checkpoints.resolve import named_by_hand
+from bert4keras_ext.checkpoints.transforms import IDENTITY, Part
+from bert4keras_ext.checkpoints.writing import LazyArray, as_array, dtype_of
+
+logger = logging.getLogger(__name__)
+
+FORMATS = ("tensorflow", "huggingface", "native")
+
+
+def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None):
+    """Writes a model's weights; the checkpoint appears under its name only when it is complete.
+
+    Args:
+        builder: what built the model; see `load_checkpoint`.
+        path: where to. A TensorFlow prefix such as "folder/bert_model.ckpt"; otherwise a file
+            that ends in .safetensors, or a folder that gets a model.safetensors.
+        format: "tensorflow" (published names, read by bert4keras and by Google's code),
+            "huggingface" (safetensors in PyTorch's names, read by `transformers`) or "native"
+            (safetensors in our own names, which holds every weight of any model).
+        mapping: names given by hand instead of the family's table; as in `load_checkpoint`.
+        dtype: store floating-point weights in this dtype, such as "float16"; None keeps each.
+
+    Returns:
+        {our weight: name in the checkpoint} of what was written. Weights that the format has no
+        name for are left out, with a warning that names them.
+
+    Raises:
+        ValueError: for an unknown format, a family without names in it, or weights that differ
+            although they share a name in the checkpoint.
+
+    Example:
+
+        save_checkpoint(builder, "my_bert/bert_model.ckpt")
+        save_checkpoint(builder, "my_bert", format="huggingface", dtype="float16")
+    """
+    if format not in FORMATS:
+        raise ValueError(f"Unknown checkpoint format {format!r}; expected one of {FORMATS}.")
+    weights = builder.named_weights()
+    named = _named(builder, weights, format, mapping)
+    _warn_of_unnamed([name for name in weights if name not in named], format)
+    tensors = _tensors(weights, named)
+    if format == "tensorflow":
+        tf_checkpoint.write(path, tensors, dtype)
+    else:
+        path = Path(path)
+        path = path if path.suffix == ".safetensors" else path / "model.safetensors"
+        safetensors_file.write(path, tensors, dtype)
+    return {ours: foreign for ours, (foreign, _) in named.items()}
+
+
+def _named(builder, weights, format, mapping):
+    """{our weight: (foreign name, transform)} of all weights that have a name in this format."""
+    if mapping is not None:
+        named = named_by_hand(builder, weights, mapping)
+        return {ours: entry for ours, entry in named.items() if entry[0] is not None}
+    if format == "native":
+        return {name: (name, IDENTITY) for name in weights}
+    table = table_of(builder.family, format)
+    entries = {ours: table.entry(ours) for ours in weights}
+    return {ours: entry for ours, entry in entries.items() if entry is not None}
+
+
+def _warn_of_unnamed(unnamed, format):
+    if unnamed:
+        logger.warning(
+            "%d weights have no name in the %s format and are not written (format='native' writes "
+            "them all): %s",
+            len(unnamed),
+            format,
+            ", ".join(unnamed[:10]),
+        )
+
+
+def _tensors(weights, named):
+    """{foreign name: LazyArray}; weights that share a foreign name become one tensor."""
+    sharing = {}
+    for ours, (foreign, transform) in named.items():
+        sharing.setdefault(foreign, []).append((ours, weights[ours], transform))
+    return {foreign: _tensor(foreign, members) for foreign, members in sharing.items()}
+
+
+def _tensor(foreign, members):
+    _, variable, transform = members[0]
+    shape = _backward_shape(transform, tuple(variable.shape))
+    if isinstance(transform, Part):
+        members = sorted(members, key=lambda member: member[2].index)
+        _check_parts(foreign, members)
+        glued = list(shape)
+        glued[transform.axis] *= transform.count
+        return LazyArray(
+            tuple(glued),
+            dtype_of(variable.dtype),
+            lambda: transform.glue([t.backward(as_array(v)) for _, v, t in members]),
+        )
+    return LazyArray(shape, dtype_of(variable.dtype), lambda: _the_only_value(foreign, members))
+
+
+def _backward_shape(transform, shape):
+    # A view of a single element tells the shape without computing the values.
+    return transform.backward(np.broadcast_to(np.float32(0), shape)).shape
+
+
+def _check_parts(foreign, members):
+    indices = [transform.index for _, _, transform in members]
+    if indices != list(range(members[0][2].count)):
+        raise ValueError(
+            f"Tensor {foreign!r} needs parts 0 to {members[0][2].count - 1}, the model has "
+            f"{indices} "
+            f"({[ours for ours, _, _ in members]})."
+        )
+
+
+def _the_only_value(foreign, members):
+    ours, variable, transform = members[0]
+    value = transform.backward(as_array(variable))
+    for other, another, its_transform in members[1:]:
+        if not np.array_equal(value, its_transform.backward(as_array(another))):
+            raise ValueError(
+                f"{ours} and {other} share the name {foreign!r} in this format but differ: save "
+                "with "
+                "format='native'."
+            )
+    return value

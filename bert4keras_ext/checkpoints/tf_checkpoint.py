@@ -1,0 +1,130 @@
+"""TensorFlow checkpoints (the `.index` and `.data-00000-of-00001` files behind a prefix)."""
+
+import os
+import shutil
+import uuid
+from pathlib import Path
+
+from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
+from bert4keras_ext.checkpoints.writing import as_lazy
+
+OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
+
+
+class TensorFlowReader(Reader):
+    """Reads a TensorFlow checkpoint, of TF1's Saver or TF2, by its variable names.
+
+    Every tensor carries a checksum, so a changed byte is noticed when the tensor is read or
+    verified.
+
+    Args:
+        path: the prefix, such as "bert_model.ckpt" beside "bert_model.ckpt.index".
+
+    Raises:
+        CheckpointError: if a file is missing, truncated or corrupt.
+    """
+
+    format = "TensorFlow checkpoint"
+
+    def __init__(self, path):
+        super().__init__(path)
+        import tensorflow as tf
+
+        # TensorFlow reports damage as OpError, RuntimeError or ValueError, depending on the place.
+        self._errors = (tf.errors.OpError, RuntimeError, ValueError)
+        self._reader = self._guarded("the index", tf.train.load_checkpoint, self.path)
+        self._shapes = self._reader.get_variable_to_shape_map()
+        self._dtypes = self._reader.get_variable_to_dtype_map()
+        if OBJECT_GRAPH in self._shapes:
+            self.advice = (
+                "These are names of model.save_weights or tf.train.Checkpoint in the TensorFlow "
+                "format: build the same model and use model.load_weights or "
+                "tf.train.Checkpoint(model).restore with the software that wrote them."
+            )
+
+    def names(self):
+        return sorted(name for name in self._shapes if name != OBJECT_GRAPH)
+
+    def shape(self, name):
+        self.require(name)
+        return tuple(self._shapes[name])
+
+    def dtype(self, name):
+        import numpy as np
+
+        self.require(name)
+        return np.dtype(self._dtypes[name].as_numpy_dtype)
+
+    def read(self, name):
+        self.require(name)
+        return self._guarded(f"tensor {name!r}", self._reader.get_tensor, name)
+
+    def verify(self, names=None):
+        for name in self.names() if names is None else names:
+            self.read(name)
+
+    def __contains__(self, name):
+        return name in self._shapes
+
+    def _guarded(self, what, function, *args):
+        try:
+            return function(*args)
+        except self._errors as error:
+            reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
+            raise CheckpointError(
+                f"Cannot read {what} of TensorFlow checkpoint {self.path!r}: {reason}. Expected "
+                "the "
+                ".index file and all .data files of one checkpoint, complete; fetch them again."
+            ) from error
+
+
+def write(path, tensors, dtype=None):
+    """Writes a TensorFlow checkpoint, without a TF1 session; it appears when it is complete.
+
+    Args:
+        path: the prefix, such as "folder/bert_model.ckpt". An existing checkpoint is replaced.
+        tensors: {name: tensor}; a tensor is an array, a Keras variable, or a
+            `bert4keras_ext.checkpoints.LazyArray`.
+        dtype: store floating-point tensors in this dtype; None keeps each.
+
+    Example:
+
+        tf_checkpoint.write("model.ckpt", {"bert/pooler/dense/bias": numpy.zeros(8, "float32")})
+        tf.train.load_checkpoint("model.ckpt").get_tensor("bert/pooler/dense/bias")
+    """
+    import tensorflow as tf
+
+    path = Path(os.path.abspath(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # The work goes on in a folder beside the target: same disk, so that the renames are atomic.
+    workshop = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    workshop.mkdir()
+    try:
+        with tf.device("CPU:0"):
+            values = [tf.convert_to_tensor(as_lazy(t, dtype).read()) for t in tensors.values()]
+            tf.raw_ops.SaveV2(
+                prefix=str(workshop / path.name),
+                tensor_names=list(tensors),
+                shape_and_slices=[""] * len(tensors),
+                tensors=values,
+            )
+        _move(workshop, path)
+    finally:
+        shutil.rmtree(workshop, ignore_errors=True)
+
+
+def _move(workshop, path):
+    """Puts the finished files in place, the index last: without it there is no checkpoint."""
+    index = path.with_name(f"{path.name}.index")
+    index.unlink(missing_ok=True)
+    for old in path.parent.glob(f"{_escaped(path.name)}.data-*-of-*"):
+        old.unlink()
+    for data in workshop.glob("*.data-*-of-*"):
+        os.replace(data, path.parent / data.name)
+    os.replace(workshop / index.name, index)
+
+
+def _escaped(name):
+    import glob
+
+    return glob.escape(name)

@@ -1,0 +1,205 @@
+"""PyTorch's `.bin` and `.pt` files without PyTorch: the zip format, and what both formats share."""
+
+import os
+import zipfile
+
+import numpy as np
+
+from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
+from bert4keras_ext.checkpoints.torch_objects import Tensor
+from bert4keras_ext.checkpoints.torch_unpickler import TensorUnpickler
+
+# What training scripts wrap a state dict in.
+STATE_DICTS = ("state_dict", "model_state_dict", "model")
+MAX_DEPTH = 16
+MAX_ITEMS = 10_000_000
+CHUNK = 2**20
+WITHOUT_CHECKSUMS = ", or was written with torch.serialization.set_crc32_options(False)"
+
+
+class TorchReader(Reader):
+    """What the zip and the older format share: a pickle of tensors that look into storages.
+
+    A subclass sets `_file`, calls `_describe` with the unpickled object, and answers `_extent`. A
+    file with a fault is closed.
+    """
+
+    def _unpickled(self, unpickler):
+        try:
+            return unpickler.load()
+        except CheckpointError as error:
+            self._fail(error)
+
+    def _describe(self, root):
+        self._tensors = flattened(root)
+        if self._tensors is None:
+            self._fail("its containers are nested without end")
+        if not self._tensors:
+            self._fail(f"expected a state dict (name -> tensor), found {type(root).__name__}")
+        for name, tensor in self._tensors.items():
+            self._check_storage(name, tensor.storage)
+
+    def _extent(self, storage):
+        """(first byte in the file, number of bytes) of a storage, or None if there is none."""
+        raise NotImplementedError
+
+    def names(self):
+        return list(self._tensors)
+
+    def shape(self, name):
+        self.require(name)
+        return self._tensors[name].shape
+
+    def dtype(self, name):
+        self.require(name)
+        return self._tensors[name].dtype
+
+    def read(self, name):
+        self.require(name)
+        tensor = self._tensors[name]
+        if 0 in tensor.shape:
+            return np.empty(tensor.shape, tensor.dtype)
+        steps = [(size - 1) * step for size, step in zip(tensor.shape, tensor.strides)]
+        run = np.empty(sum(steps) + 1, tensor.dtype)  # the elements from the first to the last
+        start, _ = self._extent(tensor.storage)
+        self._file.seek(start + tensor.offset * tensor.dtype.itemsize)
+        if self._file.readinto(run.view(np.uint8)) != run.nbytes:
+            self._fail(f"the file ends in the middle of tensor {name!r}")
+        strides = [step * tensor.dtype.itemsize for step in tensor.strides]
+        return np.lib.stride_tricks.as_strided(run, tensor.shape, strides)
+
+    def close(self):
+        self._file.close()
+
+    def __contains__(self, name):
+        return name in self._tensors
+
+    def _check_storage(self, name, storage):
+        extent = self._extent(storage)
+        expected = storage.numel * storage.dtype.itemsize
+        if extent is None or extent[1] != expected:
+            found = "there is none" if extent is None else f"found {extent[1]}"
+            self._fail(
+                f"storage {storage.key!r} of tensor {name!r} needs {expected} bytes, {found}"
+            )
+        if extent[0] + extent[1] > os.fstat(self._file.fileno()).st_size:
+            self._fail(f"the file ends before storage {storage.key!r} of tensor {name!r} does")
+
+    def _fail(self, reason):
+        self._file.close()
+        raise CheckpointError(
+            f"Cannot read {self.path!r} as {self.format}: {reason}. Expected a complete file "
+            "written "
+            "by torch.save(model.state_dict(), path)."
+        )
+
+
+class TorchZipReader(TorchReader):
+    """Reads a zip file of `torch.save` (PyTorch 1.6 and later), one tensor at a time.
+
+    The pickle inside is read by `TensorUnpickler`, so a hostile file raises and runs nothing;
+    nothing is unpacked to disk. Zip keeps a checksum of every storage, which `verify` compares.
+
+    Args:
+        path: the file.
+
+    Raises:
+        CheckpointError: if it is damaged, compressed, hostile, or another kind of zip file.
+    """
+
+    format = "PyTorch zip .bin"
+
+    def __init__(self, path):
+        super().__init__(path)
+        self._file = open(path, "rb")
+        try:
+            self._open_archive()
+            with self._archive.open(self._pickle) as file:
+                root = self._unpickled(TensorUnpickler(file))
+            self._describe(root)
+        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+            self._fail(f"it is truncated or damaged ({error}){WITHOUT_CHECKSUMS}")
+        except BaseException:
+            self._file.close()
+            raise
+
+    def verify(self, names=None):
+        keys = {self._tensors[name].storage.key for name in names or self._tensors}
+        for key in sorted(keys):
+            try:
+                with self._archive.open(self._entries[f"{self._root}data/{key}"]) as file:
+                    while file.read(CHUNK):  # zipfile compares the checksum at the end
+                        pass
+            except (zipfile.BadZipFile, OSError, EOFError) as error:
+                self._fail(f"storage {key!r} is corrupt ({error}){WITHOUT_CHECKSUMS}")
+
+    def _open_archive(self):
+        self._archive = zipfile.ZipFile(self._file)
+        infos = self._archive.infolist()
+        self._entries = {info.filename: info for info in infos}
+        if len(self._entries) != len(infos):
+            self._fail("two of its entries have the same name")
+        if "config.json" in self._entries and "model.weights.h5" in self._entries:
+            raise CheckpointError(
+                f"Cannot load {self.path!r}: it is a whole Keras model (.keras), expected a file "
+                "of "
+                "weights only. Use keras.models.load_model after `import bert4keras_ext`."
+            )
+        pickles = [name for name in self._entries if name.split("/")[1:] == ["data.pkl"]]
+        if len(pickles) != 1:
+            self._fail(
+                f"expected one entry <name>/data.pkl, found {pickles or list(self._entries)[:5]}"
+            )
+        self._pickle = self._entries[pickles[0]]
+        self._root = pickles[0].removesuffix("data.pkl")
+        self._check_entries(infos)
+
+    def _check_entries(self, infos):
+        for info in infos:
+            # PyTorch never compresses; without that, no entry can be larger than the file.
+            if info.compress_type != zipfile.ZIP_STORED or info.file_size != info.compress_size:
+                self._fail(f"its entry {info.filename!r} is compressed")
+        order = self._entries.get(f"{self._root}byteorder")
+        if order is not None and self._archive.read(order) != b"little":
+            self._fail("it was written on a big-endian machine")
+
+    def _extent(self, storage):
+        info = self._entries.get(f"{self._root}data/{storage.key}")
+        if info is None:
+            return None
+        # Behind the local header of 30 bytes stand a name and an extra field whose lengths it
+        # tells.
+        self._file.seek(info.header_offset)
+        header = self._file.read(30)
+        if len(header) != 30 or header[:4] != b"PK\x03\x04":
+            self._fail(f"the zip header of storage {storage.key!r} is damaged")
+        lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
+        return info.header_offset + 30 + lengths, info.file_size
+
+
+def flattened(root):
+    """{name: Tensor} of all tensors in nested containers, with keys joined by ".".
+
+    A wrapper such as {"state_dict": {...}, "epoch": 3} is taken off; what is no tensor is left
+    out. None stands for containers that are nested without end.
+    """
+    if isinstance(root, dict) and not any(isinstance(value, Tensor) for value in root.values()):
+        wrapped = [root[key] for key in STATE_DICTS if isinstance(root.get(key), dict)]
+        root = wrapped[0] if wrapped else root
+    tensors, visited = {}, 0
+    waiting = [("", root, 0)]
+    while waiting:
+        name, value, depth = waiting.pop()
+        visited += 1
+        # The same container may be named in many places, or contain itself.
+        if depth > MAX_DEPTH or visited > MAX_ITEMS:
+            return None
+        if isinstance(value, Tensor) and name:
+            tensors[name] = value
+        elif isinstance(value, dict | list | tuple):
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            inner = [
+                (f"{name}.{key}" if name else str(key), item, depth + 1) for key, item in pairs
+            ]
+            waiting.extend(reversed(inner))  # keeps the order of the file
+    return tensors

@@ -1,0 +1,87 @@
+"""What the writers share: tensors computed when their turn comes, and complete files only."""
+
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LazyArray:
+    """A tensor to write whose shape and dtype are known before its values.
+
+    Args:
+        shape: its shape, a tuple.
+        dtype: its NumPy dtype.
+        compute: a function without arguments that returns the array.
+    """
+
+    shape: tuple
+    dtype: Any
+    compute: Any
+
+    @property
+    def nbytes(self):
+        return int(np.prod(self.shape, dtype=np.int64)) * self.dtype.itemsize
+
+    def read(self):
+        """Computes the values: a contiguous array of the promised shape and dtype."""
+        array = np.ascontiguousarray(self.compute(), dtype=self.dtype).reshape(self.shape)
+        return array
+
+
+def as_lazy(tensor, dtype=None):
+    """A LazyArray of an array, Keras variable or LazyArray; floats become `dtype` if given."""
+    if not isinstance(tensor, LazyArray):
+        if not hasattr(tensor, "dtype"):
+            tensor = np.asarray(tensor)
+        source = tensor
+        tensor = LazyArray(tuple(source.shape), dtype_of(source.dtype), lambda: as_array(source))
+    if dtype is None or not is_floating(tensor.dtype):
+        return tensor
+    return LazyArray(tensor.shape, dtype_of(dtype), tensor.compute)
+
+
+def as_array(tensor):
+    """The values of an array or Keras variable as a NumPy array."""
+    if isinstance(tensor, np.ndarray):
+        return tensor
+    import keras
+
+    return keras.ops.convert_to_numpy(tensor)
+
+
+def dtype_of(dtype):
+    """A NumPy dtype of whatever NumPy, Keras and people call it ("bfloat16" included)."""
+    name = getattr(dtype, "name", dtype)
+    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(dtype)
+
+
+def is_floating(dtype):
+    """Whether a dtype is a floating-point one; NumPy itself does not count bfloat16 among them."""
+    return np.issubdtype(dtype, np.floating) or dtype.name.startswith(("bfloat", "float"))
+
+
+@contextmanager
+def replaced_when_done(path):
+    """Opens a temporary file beside `path` for writing; it takes that name when all went well.
+
+    Whoever reads `path` sees the old file or the complete new one, even if the writer is killed.
+    After an exception the temporary file is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        with open(temporary, "xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

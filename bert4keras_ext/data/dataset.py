@@ -1,0 +1,214 @@
+"""A `DataGenerator` as a `tf.data.Dataset`."""
+
+from itertools import chain, islice
+
+import numpy as np
+
+from bert4keras_ext.data.batches import as_keras_batch, open_axes
+from bert4keras_ext.data.lengths import bucket_length
+from bert4keras_ext.data.padding import sequence_padding
+
+
+def make_dataset(
+    generator,
+    types=None,
+    shapes=None,
+    names=None,
+    padded_batch=False,
+    *,
+    batched=None,
+    random=True,
+    repeat=True,
+    initial_epoch=0,
+):
+    """What `DataGenerator.to_dataset` does.
+
+    Two kinds of generators are taken. Where `__iter__` yields whole batches, as for `forfit`,
+    `to_dataset()` needs no argument: dtypes and shapes are those of the first batch, axes that
+    may vary left open (see `open_axes`). Where it yields single samples, as bert4keras'
+    `to_dataset` wants, `types` and `shapes` describe one sample, and `batch_size` samples are put
+    together, across the end of an epoch too, so that all batches are full.
+
+    Args:
+        generator: a `DataGenerator`.
+        types: dtypes, nested like what `__iter__` yields (or one for all arrays).
+        shapes: shapes, nested likewise, `None` for what varies; with the batch axis when
+            `batched`, without it for samples.
+        names: names of inputs that make dicts: one string, a tuple of strings for the inputs, or
+            a tuple of such tuples for inputs and targets.
+        padded_batch: pads samples: an axis that is `None` in `shapes` to its longest row, rounded
+            up to `generator.multiple`, any other to the size given there.
+        batched: whether `__iter__` yields batches; by default it does if neither `types`,
+            `shapes` nor `padded_batch` is given.
+        random, repeat: shuffled, and endless (pass `steps_per_epoch=len(generator)`), or in order
+            and one pass.
+        initial_epoch: where shuffling continues, for generators with a seed.
+
+    Returns:
+        A `tf.data.Dataset` of tuples `(inputs, targets)`; of dicts if `names` name them all;
+        of `(inputs,)` where the targets are `None`.
+
+    Raises:
+        ValueError: no data, or `types` or `shapes` nested in another way than the data.
+
+    Example::
+
+        dataset = train.to_dataset(
+            types=("float32", "float32"), shapes=([None], [None]),
+            names=("Input-Token", "Input-Segment"), padded_batch=True,
+        )
+        model.fit(dataset, steps_per_epoch=len(train), epochs=3)
+    """
+    import tensorflow as tf
+
+    if batched is None:
+        batched = types is None and shapes is None and not padded_batch
+    if padded_batch and shapes is None:
+        raise ValueError("expected shapes=, None for each axis to pad, as padded_batch is set")
+
+    def batches():
+        stream = _passes(generator, random, repeat, initial_epoch)
+        if not batched:
+            stream = _stacked(stream, generator, shapes if padded_batch else None)
+        for batch in stream:
+            yield _without_missing_targets(map_with(_cast, types, batch, _is_dtype))
+
+    first, unread = _peek(batches())
+    signature = map_with(
+        lambda array, shape: _spec(tf, array, shape, batched), shapes, first, _is_shape
+    )
+
+    def elements():
+        # The iterator that was looked into goes on, so that a stream loses nothing.
+        for batch in unread.pop() if unread else batches():
+            yield _named(names, batch)
+
+    dataset = tf.data.Dataset.from_generator(elements, output_signature=_named(names, signature))
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _passes(generator, random, repeat, initial_epoch):
+    if repeat:
+        return generator.forfit(random, initial_epoch)
+    return map(as_keras_batch, generator.__iter__(random))
+
+
+def _peek(batches):
+    """The first batch, and a list that holds the iterator over all of them."""
+    for first in batches:
+        return first, [chain([first], batches)]
+    raise ValueError("expected at least one batch to make a dataset of, received none")
+
+
+def map_with(function, description, value, is_leaf):
+    """`function(array, its description)` for every array of a nested value.
+
+    `description` is nested like `value`, or a leaf at any depth that holds for all below it.
+    """
+    if isinstance(description, dict) and isinstance(value, tuple):
+        description = (description,)
+    if not isinstance(value, (dict, tuple)):
+        return None if value is None else function(value, description)
+    keys = list(value) if isinstance(value, dict) else range(len(value))
+    if is_leaf(description):
+        description = dict.fromkeys(keys, description)
+    if len(description) != len(value):
+        raise ValueError(
+            f"expected types and shapes nested like the data, {len(value)} entries here, "
+            f"received {description!r}"
+        )
+    parts = {key: map_with(function, description[key], value[key], is_leaf) for key in keys}
+    return parts if isinstance(value, dict) else tuple(parts.values())
+
+
+def _is_dtype(description):
+    return not isinstance(description, (dict, tuple, list))
+
+
+def _is_shape(description):
+    return description is None or (
+        not isinstance(description, dict)
+        and all(size is None or isinstance(size, (int, np.integer)) for size in description)
+    )
+
+
+def _cast(array, dtype):
+    # tf.float32 and its like are no NumPy dtypes.
+    return np.asarray(array, dtype=getattr(dtype, "as_numpy_dtype", dtype))
+
+
+def _spec(tf, array, shape, batched):
+    if shape is None:
+        shape = [None if open_ else size for open_, size in zip(open_axes(array), array.shape)]
+    elif not batched:
+        shape = [None, *shape]
+    return tf.TensorSpec(shape, array.dtype)
+
+
+def _stacked(samples, generator, shapes):
+    """Batches of `batch_size` samples, padded where `shapes` is given; the last may be short."""
+    while rows := list(islice(samples, generator.batch_size)):
+        yield map_with(
+            lambda column, shape: _stack(column, shape, generator),
+            shapes,
+            _columns(rows),
+            _is_shape,
+        )
+
+
+def _columns(rows):
+    """One nested value with lists of arrays in place of many with arrays."""
+    first = rows[0]
+    if isinstance(first, dict):
+        return {key: _columns([row[key] for row in rows]) for key in first}
+    if isinstance(first, tuple):
+        return tuple(_columns(column) for column in zip(*rows))
+    return None if first is None else rows
+
+
+def _stack(rows, shape, generator):
+    rows = [np.asarray(row) for row in rows]
+    if shape is None or not rows[0].ndim:
+        try:
+            return np.stack(rows)
+        except ValueError:
+            raise ValueError(
+                f"expected samples of one shape, received {sorted({row.shape for row in rows})}; "
+                "fix: padded_batch=True with shapes="
+            ) from None
+    longest = np.max([row.shape for row in rows], axis=0).tolist()
+    lengths = [
+        size if size is not None else bucket_length(found, generator.multiple, generator.buckets)
+        for size, found in zip(shape, longest)
+    ]
+    return sequence_padding(rows, length=lengths, seq_dims=len(lengths))
+
+
+def _without_missing_targets(batch):
+    """(inputs, None) as (inputs,): a dataset cannot hold None."""
+    while batch and batch[-1] is None:
+        batch = batch[:-1]
+    return batch
+
+
+def _named(names, batch):
+    """Dicts in place of tuples, by names nested like the batch or like its inputs."""
+    if names is None:
+        return batch
+    if isinstance(names, str) or all(isinstance(name, str) for name in names):
+        # Names of the inputs alone: of the batch itself if it is a flat list of inputs, as
+        # bert4keras' single samples are.
+        if isinstance(batch[0], tuple) or isinstance(names, str):
+            return (_as_dict(names, batch[0]), *batch[1:])
+        return _as_dict(names, batch)
+    if len(names) != len(batch):
+        raise ValueError(f"expected names for {len(batch)} parts of a batch, received {names!r}")
+    return tuple(_as_dict(group, part) for group, part in zip(names, batch))
+
+
+def _as_dict(names, value):
+    names = [names] if isinstance(names, str) else list(names)
+    values = value if isinstance(value, tuple) else (value,)
+    if len(names) != len(values):
+        raise ValueError(f"expected {len(values)} names, received {names!r}")
+    return dict(zip(names, values))

@@ -1,0 +1,264 @@
+"""What every tokenizer does: special tokens, pairs, truncation, batches."""
+
+from bert4keras_ext.tokenizers.checks import (
+    checked_ids,
+    checked_maxlen,
+    checked_pairs,
+    checked_text,
+    checked_tokens,
+)
+from bert4keras_ext.tokenizers.padding import pad_rows, padded_width
+from bert4keras_ext.tokenizers.truncation import truncate
+
+PATTERNS = ("S*E*E", "S*ES*E")
+SPECIAL = ("pad", "unk", "mask", "start", "end")
+
+
+class TokenizerBase:
+    """Text to ids and back, around a subclass's `_tokenize`.
+
+    Subclasses define `_tokenize(text)` (a list of tokens, without start and end), `token_to_id`,
+    `id_to_token` and `decode`, and call `_find_special_ids()` once these work.
+
+    Args:
+        token_start: token put before each text, or None for none.
+        token_end: token put after each text, or None for none.
+        pre_tokenize: function that cuts a text into words (an iterable of str) before it is
+            tokenized, such as `jieba.lcut`; words that are in the vocabulary become one token.
+        token_translate: dict from tokens to the tokens that replace them.
+        token_pad, token_unk, token_mask: names of the other special tokens.
+
+    Attributes:
+        _token_{pad,unk,mask,start,end}: the tokens' names.
+        _token_{pad,unk,mask,start,end}_id: their ids, None where the vocabulary has none.
+        vocab_size (and bert4keras' _vocab_size): the number of tokens.
+
+    Example:
+        >>> class Letters(TokenizerBase):
+        ...     def _tokenize(self, text):
+        ...         return list(text)
+        ...     def token_to_id(self, token):
+        ...         return {"[CLS]": 1, "[SEP]": 2}.get(token) or ord(token)
+        >>> Letters().encode("ab")
+        ([1, 97, 98, 2], [0, 0, 0, 0])
+    """
+
+    _token_pad_id = _token_unk_id = _token_mask_id = _token_start_id = _token_end_id = None
+    _vocab_size = None
+
+    def __init__(
+        self,
+        token_start="[CLS]",
+        token_end="[SEP]",
+        pre_tokenize=None,
+        token_translate=None,
+        token_pad="[PAD]",
+        token_unk="[UNK]",
+        token_mask="[MASK]",
+    ):
+        self._token_start = token_start
+        self._token_end = token_end
+        self._pre_tokenize = pre_tokenize
+        self._token_translate = token_translate or {}
+        self._token_translate_inv = {v: k for k, v in self._token_translate.items()}
+        self._token_pad = token_pad
+        self._token_unk = token_unk
+        self._token_mask = token_mask
+
+    @property
+    def vocab_size(self):
+        return self._vocab_size
+
+    def tokenize(self, text, maxlen=None):
+        """Tokens of a text between start and end.
+
+        Args:
+            text: str.
+            maxlen: the most tokens to return, or None; what is too much goes before the end token.
+
+        Raises:
+            TypeError: text is no str.
+            ValueError: maxlen leaves no room for start and end.
+        """
+        tokens = list(self._tokenize(checked_text(text)))
+        if self._token_translate:
+            tokens = [self._token_translate.get(token) or token for token in tokens]
+        if self._token_start is not None:
+            tokens.insert(0, self._token_start)
+        if self._token_end is not None:
+            tokens.append(self._token_end)
+        if maxlen is None:
+            return tokens
+        maxlen = checked_maxlen(maxlen, self._count_special())
+        return truncate([tokens], maxlen, self._truncation_index("right"))[0]
+
+    def encode(
+        self, first_text, second_text=None, maxlen=None, pattern="S*E*E", truncate_from="right"
+    ):
+        """Token ids and segment ids of a text or a pair of texts.
+
+        Args:
+            first_text: str, or a list of tokens as `tokenize` returns it.
+            second_text: the same, or None for a single text.
+            maxlen: the most ids to return, or None; the longer text loses first. With
+                token_start=None and pattern 'S*E*E' a pair may have one id more, as in bert4keras,
+                where published models were trained so.
+            pattern: 'S*E*E' (start text end text end) or 'S*ES*E' (the second has a start too).
+            truncate_from: 'right' (before the end), 'left' (after the start), or the index of the
+                token that goes, again and again.
+
+        Returns:
+            Two lists of int of the same length; segment ids are 0 for the first text and its
+            special tokens, 1 for the second.
+
+        Raises:
+            TypeError: a text is neither str nor a list of tokens, or maxlen is no integer.
+            ValueError: another pattern or truncate_from, or a maxlen that is too small.
+        """
+        if pattern not in PATTERNS:
+            raise ValueError(f"pattern: expected one of {PATTERNS}, found {pattern!r}")
+        ids = self._text_to_ids(first_text)
+        if second_text is not None:
+            second = self._text_to_ids(second_text)
+            return self._join(ids, second, maxlen, pattern, truncate_from)
+        if maxlen is not None:
+            maxlen = checked_maxlen(maxlen, self._count_special())
+            ids = truncate([ids], maxlen, self._truncation_index(truncate_from))[0]
+        return ids, [0] * len(ids)
+
+    def _join(self, first, second, maxlen, pattern, truncate_from):
+        shared_start = pattern == "S*E*E"
+        if maxlen is not None:
+            maxlen = checked_maxlen(maxlen, self._count_special(pattern)) + shared_start
+            # The second start still counts while truncating: it is removed afterwards.
+            position = self._truncation_index(truncate_from)
+            first, second = truncate([first, second], maxlen, position)
+        if shared_start and self._token_start:
+            second = second[1:]
+        return first + second, [0] * len(first) + [1] * len(second)
+
+    def encode_batch(
+        self,
+        texts,
+        second_texts=None,
+        maxlen=None,
+        pattern="S*E*E",
+        truncate_from="right",
+        padding=True,
+        pad_to_multiple_of=None,
+        length=None,
+    ):
+        """`encode` for many texts at once.
+
+        Args:
+            texts: iterable of what `encode` takes as first_text.
+            second_texts: iterable of as many second texts, or None.
+            maxlen, pattern, truncate_from: as in `encode`.
+            padding: True for arrays, False for lists of different lengths.
+            pad_to_multiple_of: round the number of columns up to a multiple of this (it may then
+                exceed maxlen), so that compiled models see few shapes.
+            length: the number of columns, whatever the texts.
+
+        Returns:
+            token_ids, segment_ids: int32 arrays (texts, columns), filled up with the id of the pad
+            token (0 where there is none) and 0; or two lists of lists.
+
+        Raises:
+            TypeError, ValueError: as `encode`, with a note which text it was; texts is a str;
+                texts and second_texts differ in number; a row is longer than length.
+
+        Example:
+            >>> from bert4keras_ext.tokenizers import Tokenizer
+            >>> names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "你", "好"]
+            >>> tokenizer = Tokenizer({name: i for i, name in enumerate(names)})
+            >>> token_ids, segment_ids = tokenizer.encode_batch(["你好", "好"])
+            >>> token_ids.tolist()
+            [[2, 4, 5, 3], [2, 5, 3, 0]]
+        """
+        pairs = checked_pairs(texts, second_texts)
+        token_ids, segment_ids = [], []
+        for i, (first, second) in enumerate(pairs):
+            try:
+                row = self.encode(first, second, maxlen, pattern, truncate_from)
+            except (TypeError, ValueError) as error:
+                error.add_note(f"This was text number {i} of the batch (from 0).")
+                raise
+            token_ids.append(row[0])
+            segment_ids.append(row[1])
+        if not padding:
+            return token_ids, segment_ids
+        width = padded_width(token_ids, length, pad_to_multiple_of)
+        pad_id = self._token_pad_id or 0
+        return pad_rows(token_ids, width, pad_id), pad_rows(segment_ids, width, 0)
+
+    def decode(self, ids):
+        """The text of a row of ids."""
+        raise NotImplementedError(f"{type(self).__name__} defines no decode")
+
+    def token_to_id(self, token):
+        """The id of one token."""
+        raise NotImplementedError(f"{type(self).__name__} defines no token_to_id")
+
+    def id_to_token(self, i):
+        """The token of one id."""
+        raise NotImplementedError(f"{type(self).__name__} defines no id_to_token")
+
+    def tokens_to_ids(self, tokens):
+        """The ids of a list of tokens."""
+        return [self.token_to_id(token) for token in tokens]
+
+    def ids_to_tokens(self, ids):
+        """The tokens of a list or array (one row) of ids."""
+        return [self.id_to_token(i) for i in checked_ids(ids)]
+
+    def _tokenize(self, text):
+        raise NotImplementedError(f"{type(self).__name__} defines no _tokenize")
+
+    def _text_to_ids(self, text):
+        """The ids of a text between start and end, or of a ready list of tokens."""
+        if isinstance(text, str):
+            text = self.tokenize(text)
+        return self.tokens_to_ids(checked_tokens(text))
+
+    def _find_special_ids(self, has_token, examples):
+        """Sets _token_*_id; raises where unk, start or end is wanted but has_token denies it.
+
+        Args:
+            has_token: function from a token to whether the vocabulary has it.
+            examples: a few tokens of the vocabulary, for the message.
+        """
+        for role in SPECIAL:
+            token = getattr(self, f"_token_{role}")
+            if token is not None and has_token(token):
+                setattr(self, f"_token_{role}_id", self.token_to_id(token))
+            elif role == "unk" or (token is not None and role in ("start", "end")):
+                raise ValueError(self._missing_message(role, token, examples))
+
+    def _missing_message(self, role, token, examples):
+        fix = f"Pass token_{role}=<the token it has>"
+        if role != "unk":
+            fix += f", or token_{role}=None for texts without one"
+        return (
+            f"token_{role}: expected {token!r} in the vocabulary, found it missing among its "
+            f"{self.vocab_size} tokens ({', '.join(map(repr, examples))}, ...). {fix}, or check "
+            "that this is the model's vocabulary"
+        )
+
+    def _count_special(self, pattern=None):
+        """How many special tokens a single text (or a pair of this pattern) has."""
+        start, end = self._token_start is not None, self._token_end is not None
+        if pattern is None:
+            return start + end
+        return 2 * (start + end) - (start and pattern == "S*E*E")
+
+    def _truncation_index(self, truncate_from):
+        if truncate_from == "right":
+            return -1 - (self._token_end is not None)
+        if truncate_from == "left":
+            return int(self._token_start is not None)
+        if isinstance(truncate_from, int) and not isinstance(truncate_from, bool):
+            return truncate_from
+        raise ValueError(
+            f"truncate_from: expected 'right', 'left' or the index of a token, found "
+            f"{truncate_from!r}"
+        )

@@ -1,0 +1,85 @@
+"""Arguments that are what they should be, or a message that says what they are."""
+
+from operator import index as as_index
+
+
+def checked_text(text):
+    if isinstance(text, str):
+        return text
+    fix = {
+        bytes: "Decode it first: text.decode('utf-8')",
+        list: "For many texts use encode_batch(texts)",
+        tuple: "For many texts use encode_batch(texts)",
+        type(None): "Leave out rows without text",
+    }.get(type(text), "Convert it with str(text) if its printed form is meant")
+    raise TypeError(f"text: expected str, found {type(text).__name__} ({text!r:.60}). {fix}")
+
+
+def checked_tokens(tokens):
+    """A list of tokens that stands in place of a text; a list of texts is a common mistake."""
+    if not isinstance(tokens, (list, tuple)):
+        return checked_text(tokens)
+    for token in tokens:
+        if not isinstance(token, str):
+            raise TypeError(
+                f"expected a text or a list of tokens (str), found a list with "
+                f"{type(token).__name__} ({token!r:.60}). Pass tokens, not ids"
+            )
+    return tokens
+
+
+def checked_ids(ids):
+    """A row of ids as a list of Python ints."""
+    ids = ids.tolist() if hasattr(ids, "tolist") else ids
+    if isinstance(ids, (str, bytes)) or not hasattr(ids, "__iter__"):
+        raise TypeError(
+            f"ids: expected a list of integers, found {type(ids).__name__} ({ids!r:.60})"
+        )
+    return [checked_id(i) for i in ids]
+
+
+def checked_id(i):
+    if isinstance(i, list):
+        raise TypeError(
+            f"ids: expected one row of integers, found rows inside ({i!r:.60}). "
+            "Use [tokenizer.decode(row) for row in ids]"
+        )
+    if not hasattr(i, "__index__"):
+        raise TypeError(f"ids: expected integers, found {type(i).__name__} ({i!r:.60})")
+    return i.__index__()
+
+
+def checked_pairs(texts, second_texts):
+    for name, value in (("texts", texts), ("second_texts", second_texts)):
+        if isinstance(value, (str, bytes)):
+            raise TypeError(
+                f"{name}: expected a list of texts, found one {type(value).__name__}. "
+                "Use encode for a single text"
+            )
+    texts = list(texts)
+    if second_texts is None:
+        return [(text, None) for text in texts]
+    second_texts = list(second_texts)
+    if len(second_texts) != len(texts):
+        raise ValueError(
+            f"second_texts: expected as many as texts ({len(texts)}), found {len(second_texts)}"
+        )
+    return list(zip(texts, second_texts))
+
+
+def checked_maxlen(maxlen, minimum):
+    """maxlen as an int; raises where it leaves no room for the special tokens."""
+    try:
+        if isinstance(maxlen, bool):
+            raise TypeError
+        value = as_index(maxlen)
+    except TypeError:
+        raise TypeError(
+            f"maxlen: expected an integer or None, found {maxlen!r} ({type(maxlen).__name__})"
+        ) from None
+    if value < max(minimum, 1):
+        raise ValueError(
+            f"maxlen: expected at least {max(minimum, 1)} (the number of special tokens that "
+            f"stay), found {value}. Give a larger maxlen"
+        )
+    return value

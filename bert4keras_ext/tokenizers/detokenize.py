@@ -1,0 +1,46 @@
+"""Word pieces back to written text."""
+
+import re
+
+from bert4keras_ext.tokenizers.characters import CJK_PUNCTUATION
+
+_SPACES = re.compile(" +")
+# don' t -> don't: English contractions, where another word follows.
+_CONTRACTION = re.compile("(') ((?:re|m|s|t|ve|d|ll) )")
+_AFTER_MARK = re.compile(f"([{re.escape(CJK_PUNCTUATION + '+-/={(<[')}]) ()")
+_DECIMAL_POINT = re.compile(r"(\d\.) (\d)")
+
+
+def join_wordpieces(tokens, is_cjk_character, is_punctuation):
+    """Text of WordPiece tokens.
+
+    Continuations and ideographs follow without a space, other words after one unless an ideograph
+    stands before; a mark is written to the word before it, and full-width, opening and arithmetic
+    marks also to the word after it.
+
+    Args:
+        tokens: list of str, without special tokens.
+        is_cjk_character, is_punctuation: predicates of a character.
+
+    Example:
+        >>> from bert4keras_ext.tokenizers.characters import is_cjk_character, is_punctuation
+        >>> tokens = ["你", "好", "，", "word", "##s", "3", ".", "5", "(", "a", ")"]
+        >>> join_wordpieces(tokens, is_cjk_character, is_punctuation)
+        '你好，words 3.5(a)'
+    """
+    text = ""
+    for token in tokens:
+        if token.startswith("##"):
+            text += token[2:]
+        elif len(token) == 1 and is_cjk_character(token):
+            text += token
+        elif len(token) == 1 and is_punctuation(token):
+            text += token + " "
+        elif text and is_cjk_character(text[-1]):
+            text += token
+        else:
+            text += " " + token
+    text = _SPACES.sub(" ", text)
+    for pattern in (_CONTRACTION, _AFTER_MARK, _DECIMAL_POINT):
+        text = pattern.sub(r"\1\2", text)
+    return text.strip()

@@ -1,0 +1,164 @@
+"""Tokenizers trained with SentencePiece (T5, mT5, CPM, ...)."""
+
+import os
+import re
+
+from bert4keras_ext.tokenizers.base import TokenizerBase
+from bert4keras_ext.tokenizers.checks import checked_id, checked_ids, checked_text
+from bert4keras_ext.tokenizers.rematch import Finder
+
+SPACE = "▁"  # how SentencePiece writes a space in its pieces
+_BYTE = re.compile("<0x([0-9A-F]{2})>")
+
+
+class SpTokenizer(TokenizerBase):
+    """Cuts text into the pieces of a SentencePiece model.
+
+    Args:
+        sp_model_path: path of the model ("spiece.model", "spm.model", ...).
+        **kwargs: token_start, token_end, pre_tokenize, token_translate and token_mask, as
+            TokenizerBase describes them; the words of pre_tokenize are joined by spaces. Models
+            of the T5 family have no [CLS] and [SEP]: give them token_start=None and
+            token_end="</s>".
+
+    Attributes:
+        sp_model: the SentencePieceProcessor.
+        _token_pad, _token_unk: as the model names them.
+
+    Methods: tokenize, encode, encode_batch, decode, rematch, tokens_to_ids, ids_to_tokens,
+    token_to_id, id_to_token, stem.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is no SentencePiece model, or token_start or token_end is no piece.
+        ImportError: sentencepiece is not installed.
+
+    Example:
+        tokenizer = SpTokenizer("spiece.model", token_start=None, token_end="</s>")
+        token_ids, segment_ids = tokenizer.encode("今天天气很好")
+
+    Source: Kudo and Richardson 2018, arXiv 1808.06226.
+    """
+
+    def __init__(self, sp_model_path, **kwargs):
+        super().__init__(**kwargs)
+        self.sp_model = model = _load_model(sp_model_path)
+        if model.pad_id() >= 0:
+            self._token_pad = model.id_to_piece(model.pad_id())
+        self._token_unk = model.id_to_piece(model.unk_id())
+        self._vocab_size = model.get_piece_size()
+        examples = [model.id_to_piece(i) for i in range(min(8, self._vocab_size))]
+        self._find_special_ids(self._has_token, examples)
+
+    def _has_token(self, token):
+        return token == self._token_unk or self.token_to_id(token) != self.sp_model.unk_id()
+
+    def token_to_id(self, token):
+        return self.sp_model.piece_to_id(token)
+
+    def id_to_token(self, i):
+        i = checked_id(i)
+        if i < 0:
+            raise ValueError(
+                f"ids: expected ids from 0 to {self._vocab_size - 1}, found {i}. Remove the "
+                "labels' padding (such as -100) before decoding"
+            )
+        # Embedding tables are often longer than the model (mT5: 250112 and 250100).
+        return self.sp_model.id_to_piece(i) if i < self._vocab_size else ""
+
+    def decode(self, ids):
+        """The text of a row of ids, without special ones and those beyond the model's pieces."""
+        tokens = [self.id_to_token(i) for i in checked_ids(ids) if self._is_decodable(i)]
+        tokens = [self._token_translate_inv.get(token) or token for token in tokens]
+        return self.sp_model.decode_pieces(tokens)
+
+    @staticmethod
+    def stem(token):
+        """The token without the mark "▁" for spaces."""
+        return token.replace(SPACE, "")
+
+    def rematch(self, text, tokens):
+        """For each token the indices of the characters of text that it came from.
+
+        Spaces, also those inside a piece, and special tokens have none. A character that was cut
+        into several tokens (bytes, or the parts of ㍿) stands in each of them.
+
+        Args:
+            text: the text, as given to `tokenize`.
+            tokens: the list that it returned, whole or a part from its beginning.
+
+        Returns:
+            A list of lists of int, one a token.
+
+        Raises:
+            ValueError: a token does not occur in the text after the one before it.
+        """
+        finder = Finder(*self._traced_bytes(checked_text(text)))
+        return [self._find(finder, tokens, position) for position in range(len(tokens))]
+
+    def _tokenize(self, text):
+        if self._pre_tokenize is not None:
+            text = " ".join(self._pre_tokenize(text))
+        return self.sp_model.encode_as_pieces(text)
+
+    def _is_special(self, i):
+        return self.sp_model.is_control(i) or self.sp_model.is_unused(i)
+
+    def _is_decodable(self, i):
+        # Negative ids go on, to be reported by id_to_token.
+        return i < 0 or (i < self._vocab_size and not self._is_special(i))
+
+    def _traced_bytes(self, text):
+        """The normalised text in UTF-8 without spaces; for each byte its characters in text."""
+        normalized, starts = self.sp_model.normalize(text, with_offsets=True)
+        surface, sources = b"", []
+        for ch, start, end in zip(normalized, starts, starts[1:]):
+            if ch != SPACE and not ch.isspace():
+                # A letter whose span is empty shares its character with the next one.
+                encoded, span = ch.encode(), range(start, max(end, start + 1))
+                surface += encoded
+                sources += [span] * len(encoded)
+        return surface, sources
+
+    def _find(self, finder, tokens, position):
+        token = tokens[position]
+        pieces = [token, self._token_translate_inv.get(token, token)]
+        if self._is_edge(tokens, position) or self._is_special(self.token_to_id(token)):
+            pieces = pieces[1:] if pieces[0] != pieces[1] else []
+        candidates = [self._piece_bytes(piece) for piece in dict.fromkeys(pieces)]
+        if not all(candidates):
+            return []
+        spans = finder.find(candidates, token, position) if candidates else []
+        return sorted({i for span in spans for i in span})
+
+    def _is_edge(self, tokens, position):
+        token, last = tokens[position], len(tokens) - 1
+        return (position == 0 and token == self._token_start) or (
+            position == last and token == self._token_end
+        )
+
+    def _piece_bytes(self, piece):
+        byte = _BYTE.fullmatch(piece)
+        if byte and self.sp_model.is_byte(self.token_to_id(piece)):
+            return bytes([int(byte[1], 16)])
+        return "".join(self.stem(piece).split()).encode()
+
+
+def _load_model(path):
+    try:
+        from sentencepiece import SentencePieceProcessor
+    except ImportError as error:
+        raise ImportError("SpTokenizer needs sentencepiece: pip install sentencepiece") from error
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"expected a SentencePiece model, found no file {str(path)!r} (looked from "
+            f"{os.getcwd()!r}). Check the path"
+        )
+    try:
+        return SentencePieceProcessor(model_file=os.fspath(path))
+    except (RuntimeError, OSError) as error:
+        raise ValueError(
+            f"{str(path)!r}: expected a SentencePiece model (a binary file such as "
+            f"'spiece.model'), found something else ({error}). For a text file with one token a "
+            "line use Tokenizer"
+        ) from error

@@ -1,0 +1,87 @@
+"""Callbacks."""
+
+import os
+from pathlib import Path
+
+import keras
+
+
+class KeepBest(keras.callbacks.Callback):
+    """Scores the model after each epoch, and keeps the weights of the best epoch.
+
+    The scores are put into the epoch's logs: the progress bar and the history show them. The file
+    is replaced in one move, so a kill leaves the old weights or the new, and holds the model's
+    weights alone, without the optimizer's.
+
+    Args:
+        evaluate: function of no arguments that returns {name: score}.
+        filepath: where the best weights go; ends in ".weights.h5".
+        monitor: name of the score that decides; the first epoch of equals stays.
+        mode: "max", or "min" where less is better.
+
+    Attributes:
+        best: the best score so far, or None.
+        best_epoch: its epoch, counted from 1.
+
+    Raises:
+        ValueError: another suffix or mode; ``evaluate`` returns no score of that name.
+
+    Example::
+
+        best = KeepBest(lambda: {"val_accuracy": accuracy(model, dev)}, "best.weights.h5",
+                        monitor="val_accuracy")
+        model.fit(train.forfit(), steps_per_epoch=len(train), epochs=5, callbacks=[best])
+        best.load()
+    """
+
+    def __init__(self, evaluate, filepath, monitor, mode="max"):
+        super().__init__()
+        if not str(filepath).endswith(".weights.h5"):
+            raise ValueError(f"expected a filepath ending in .weights.h5, received {filepath!s}")
+        if mode not in ("max", "min"):
+            raise ValueError(f"expected mode 'max' or 'min', received {mode!r}")
+        self.evaluate = evaluate
+        self.filepath = Path(filepath)
+        self.monitor = monitor
+        self.mode = mode
+        self.best = self.best_epoch = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        scores = {name: float(score) for name, score in self.evaluate().items()}
+        if self.monitor not in scores:
+            raise ValueError(f"expected a score {self.monitor!r}, evaluate() gave {list(scores)}")
+        if logs is not None:
+            logs.update(scores)
+        if self._is_better(scores[self.monitor]):
+            self._save()
+            self.best, self.best_epoch = scores[self.monitor], epoch + 1
+
+    def _is_better(self, score):
+        if self.best is None:
+            return True
+        return score > self.best if self.mode == "max" else score < self.best
+
+    def _save(self):
+        self.filepath.parent.mkdir(parents=True, exist_ok=True)
+        draft = self.filepath.with_name(f".{os.getpid()}.{self.filepath.name}")
+        try:
+            _bare(self.model).save_weights(draft)
+            os.replace(draft, self.filepath)
+        finally:
+            draft.unlink(missing_ok=True)
+
+    def load(self):
+        """Puts the best weights into the model."""
+        _bare(self.model).load_weights(self.filepath)
+
+    def get_state(self):
+        """What `resumable_fit` stores, so that a resumed run knows the best score."""
+        return {"best": self.best, "best_epoch": self.best_epoch}
+
+    def set_state(self, state):
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+
+def _bare(model):
+    """The same layers as a model that was never compiled: its weights are all there is to save."""
+    return keras.Model(model.inputs, model.outputs)

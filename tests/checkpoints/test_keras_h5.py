@@ -1,0 +1,147 @@
+"""Keras' own files: `.weights.h5` through the model, Keras 2's `.h5` by layer names."""
+
+import h5py
+import keras
+import numpy as np
+import pytest
+
+from bert4keras_ext.checkpoints import CheckpointError, load_checkpoint, open_checkpoint
+from bert4keras_ext.checkpoints.resolve import layers_of
+from tests.checkpoints.fake import FakeBuilder, assert_same
+
+
+def small_model(units=3, depth=2):
+    x = inputs = keras.Input((4,))
+    for _ in range(depth):
+        x = keras.layers.LayerNormalization()(keras.layers.Dense(units)(x))
+    return keras.Model(inputs, x)
+
+
+class ModelBuilder(FakeBuilder):
+    def __init__(self, model):
+        super().__init__({})
+        self.model = model
+
+
+def randomised(model, seed):
+    random = np.random.default_rng(seed)
+    model.set_weights([random.normal(size=weight.shape) for weight in model.get_weights()])
+    return model
+
+
+def weights(model):
+    return {str(i): weight for i, weight in enumerate(model.get_weights())}
+
+
+def test_weights_h5_loads_through_the_model(tmp_path):
+    path = tmp_path / "best.weights.h5"
+    saved, other = randomised(small_model(), 1), randomised(small_model(), 2)
+    saved.save_weights(path)
+    report = load_checkpoint(ModelBuilder(other), path)
+    assert_same(weights(other), weights(saved))
+    assert report.format == "Keras .weights.h5" and len(report.loaded) == 8
+
+
+def test_the_optimizer_in_the_file_is_no_hindrance(tmp_path):
+    path = tmp_path / "best.weights.h5"
+    saved = randomised(small_model(), 1)
+    saved.compile("adam", "mse")
+    saved.fit(np.ones((2, 4)), np.ones((2, 3)), verbose=0)
+    saved.save_weights(path)
+    other = small_model()
+    load_checkpoint(ModelBuilder(other), path)
+    assert_same(weights(other), weights(saved))
+
+
+@pytest.mark.parametrize(
+    "other, message",
+    [
+        (lambda: small_model(units=5), "of another shape: layers/dense/vars/0"),
+        (lambda: small_model(depth=3), "missing: layers/dense_2/vars/0"),
+        (lambda: small_model(depth=1), "not in the model: layers/dense_1/vars/0"),
+    ],
+)
+def test_weights_h5_of_another_model(tmp_path, other, message):
+    path = tmp_path / "best.weights.h5"
+    small_model().save_weights(path)
+    model = randomised(other(), 3)
+    before = weights(model)
+    with pytest.raises(CheckpointError, match=message) as error:
+        load_checkpoint(ModelBuilder(model), path)
+    assert "save_weights" in str(error.value)
+    assert_same(weights(model), before)
+
+
+def test_a_failure_inside_keras_is_undone(tmp_path, monkeypatch):
+    path = tmp_path / "best.weights.h5"
+    small_model().save_weights(path)
+    model = randomised(small_model(), 4)
+    before = weights(model)
+    load = model.load_weights
+
+    def broken(file):
+        load(file)
+        if file == str(path):
+            raise OSError("disk")
+
+    monkeypatch.setattr(model, "load_weights", broken)
+    with pytest.raises(CheckpointError, match="disk"):
+        load_checkpoint(ModelBuilder(model), path)
+    assert_same(weights(model), before)
+
+
+def write_keras2(path, builder, whole_model=False, leave_out=()):
+    """The layout of Keras 2: a group a layer, the order of its weights in an attribute."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("model_weights") if whole_model else file
+        layers = {k: v for k, v in layers_of(builder.variables).items() if k not in leave_out}
+        group.attrs["layer_names"] = [name.encode() for name in (*layers, "Input-Token")]
+        group.create_group("Input-Token").attrs["weight_names"] = []
+        for layer, names in layers.items():
+            inside = group.create_group(layer)
+            foreign = [f"{layer}/weight_{9 - i}:0" for i in range(len(names))]
+            inside.attrs["weight_names"] = [name.encode() for name in foreign]
+            for name, ours in zip(foreign, names):
+                inside[name] = keras.ops.convert_to_numpy(builder.variables[ours])
+
+
+@pytest.mark.parametrize("whole_model", [False, True])
+def test_keras2_by_layer_names(tmp_path, whole_model):
+    saved, other = FakeBuilder(seed=1), FakeBuilder(seed=2)
+    write_keras2(tmp_path / "best_model.weights", saved, whole_model)
+    report = load_checkpoint(other, tmp_path / "best_model.weights")
+    assert report.format == "Keras 2 .h5" and report.unused == []
+    assert_same(other.values(), saved.values())
+
+
+def test_keras2_without_a_layer(tmp_path):
+    write_keras2(tmp_path / "a.h5", FakeBuilder(), leave_out=["MLM-Dense", "MLM-Norm", "MLM-Bias"])
+    with pytest.raises(CheckpointError, match="with_mlm=False"):
+        load_checkpoint(FakeBuilder(), tmp_path / "a.h5")
+
+
+def test_keras2_tables_are_the_models_own(tmp_path):
+    """A permutation of the vocabulary must not be applied a second time."""
+    order = list(range(11))[::-1]
+    saved, other = FakeBuilder(seed=1, keep_tokens=order), FakeBuilder(seed=2, keep_tokens=order)
+    write_keras2(tmp_path / "a.h5", saved)
+    load_checkpoint(other, tmp_path / "a.h5")
+    assert_same(other.values(), saved.values())
+
+
+def test_mapping_reaches_into_weights_h5(tmp_path):
+    path = tmp_path / "best.weights.h5"
+    saved = randomised(small_model(), 1)
+    saved.save_weights(path)
+    builder = FakeBuilder({"Pooler-Dense/kernel": (4, 3), "Pooler-Dense/bias": (3,)})
+    mapping = {"Pooler-Dense": ["layers/dense/vars/0", "layers/dense/vars/1"]}
+    load_checkpoint(builder, path, mapping)
+    assert_same(builder.values(), dict(zip(builder.values(), saved.get_weights()[:2])))
+
+
+def test_names_are_paths(tmp_path):
+    small_model().save_weights(tmp_path / "a.weights.h5")
+    with open_checkpoint(tmp_path / "a.weights.h5") as reader:
+        assert reader.names()[0] == "layers/dense/vars/0"
+        assert reader.shape("layers/dense/vars/0") == (4, 3)
+        assert reader.dtype("layers/dense/vars/0") == np.float32

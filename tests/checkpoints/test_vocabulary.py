@@ -1,0 +1,116 @@
+"""keep_tokens and compound_tokens, applied once and only once."""
+
+import json
+
+import numpy as np
+import pytest
+
+from bert4keras_ext.checkpoints import CheckpointError, load_checkpoint, open_checkpoint
+from bert4keras_ext.checkpoints.vocabulary import VocabularyEdit
+from tests.checkpoints.fake import FakeBuilder, assert_same, bert_shapes, published
+from tests.shared import oracle
+
+TABLE = np.random.default_rng(0).normal(size=(11, 3)).astype(np.float32)
+
+
+def test_keep_then_compound():
+    edit = VocabularyEdit(11, 6, [9, 0, 3, 4], [[0, 1], ([2, 3], [1, 3])])
+    found = edit.apply(TABLE, 0)
+    kept = TABLE[[9, 0, 3, 4]]
+    expected = [*kept, (kept[0] + kept[1]) / 2, (kept[2] + 3 * kept[3]) / 4]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert edit.rows == 6 and edit.note is None and found.dtype == np.float32
+
+
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_axes(axis):
+    table = np.moveaxis(TABLE, 0, axis)
+    edit = VocabularyEdit(11, 4, [9, 0, 3], [[0, 1]])
+    found = np.moveaxis(edit.apply(table, axis), axis, 0)
+    np.testing.assert_allclose(found, [*TABLE[[9, 0, 3]], TABLE[[9, 0]].mean(0)], rtol=1e-6)
+
+
+def test_vectors_and_half_precision():
+    bias = np.array([1, 2, 3, 60_000], np.float16)
+    found = VocabularyEdit(4, 5, None, [[3, 3, 3]]).apply(bias, 0)
+    assert found.tolist() == [1, 2, 3, 60_000, 60_000]  # the sum does not fit into float16
+
+
+@pytest.mark.parametrize("name", ["bert_keep_tokens", "bert_compound_tokens"])
+def test_recorded_cases(name):
+    cases = json.loads(oracle("bert4keras", "models", "index.json").read_text())
+    case = next(case for case in cases if case["name"] == name)
+    path = oracle("bert4keras", "models", case["checkpoint"]) / "model.ckpt"
+    with open_checkpoint(path) as reader:
+        table = reader.read("bert/embeddings/word_embeddings")
+        bias = reader.read("cls/predictions/output_bias")
+    shapes = {
+        "Embedding-Token/embeddings": tuple(case["layer_weights"]["Embedding-Token"][0]),
+        "MLM-Bias/beta": tuple(case["layer_weights"]["MLM-Bias"][0]),
+    }
+    options = {key: case["kwargs"].get(key) for key in ("keep_tokens", "compound_tokens")}
+    builder = FakeBuilder(shapes, **options)
+    load_checkpoint(builder, path)
+    for weight, whole in (("Embedding-Token/embeddings", table), ("MLM-Bias/beta", bias)):
+        kept = whole if options["keep_tokens"] is None else whole[options["keep_tokens"]]
+        added = []
+        for item in options["compound_tokens"] or []:
+            ids, weights = item if isinstance(item[0], list) else (item, None)
+            added.append(np.average(kept[ids], axis=0, weights=weights))
+        expected = np.concatenate([kept, np.array(added)]) if added else kept
+        np.testing.assert_allclose(builder.values()[weight], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "keep, compound, message",
+    [
+        ([0, 11], None, "ids from 0 to 10, since the table has 11 rows, found 0 to 11"),
+        ([-1, 3], None, "found -1 to 3"),
+        ([0, 5], [[0, 2]], "ids from 0 to 1"),
+        (None, [[11]], "compound_tokens"),
+        (None, [[]], "compound_tokens: expected lists of ids"),
+        (None, [([1, 2], [1])], "equal length"),
+        (None, [([1, 2], [1, -1])], "sum to zero"),
+    ],
+)
+def test_wrong_ids(keep, compound, message):
+    with pytest.raises(CheckpointError, match=message):
+        VocabularyEdit(11, 99, keep, compound)
+
+
+@pytest.mark.parametrize(
+    "rows, expected_rows, keep, compound, result_rows, noted",
+    [
+        (3, 3, [0, 7, 9], None, 3, True),  # saved after keep_tokens
+        (4, 4, [0, 7, 9], [[0, 1]], 4, True),  # saved after both
+        (3, 4, [0, 7, 9], [[0, 1]], 4, True),  # saved after keep_tokens, compound_tokens are new
+        (12, 12, None, [[0, 1]], 12, True),  # saved after compound_tokens
+        (11, 12, None, [[0, 1]], 12, False),
+        (11, 3, [0, 7, 9], None, 3, False),
+        (3, 3, [2, 0, 1], None, 3, False),  # a permutation can be applied, so it is
+    ],
+)
+def test_trimmed_tables_are_recognised(rows, expected_rows, keep, compound, result_rows, noted):
+    edit = VocabularyEdit(rows, expected_rows, keep, compound, "words")
+    assert edit.rows == result_rows and bool(edit.note) is noted
+    assert edit.apply(np.ones((rows, 2), np.float32), 0).shape == (result_rows, 2)
+    if noted:
+        assert "words: " in edit.note and f"{rows} rows" in edit.note
+
+
+def test_loading_a_trimmed_checkpoint_again(caplog):
+    options = {"keep_tokens": [0, 7, 9], "compound_tokens": [[0, 1]]}
+    saved = FakeBuilder(bert_shapes(vocab=4), seed=1, **options)
+    other = FakeBuilder(bert_shapes(vocab=4), seed=2, **options)
+    report = load_checkpoint(other, published(saved))
+    assert_same(other.values(), saved.values())
+    assert len(report.notes) == 2 and all("already been trimmed" in note for note in report.notes)
+    assert "already been trimmed" in caplog.text
+
+
+def test_a_table_trimmed_to_other_tokens_is_an_error():
+    builder = FakeBuilder(bert_shapes(vocab=3), keep_tokens=[0, 7, 9])
+    before = builder.values()
+    with pytest.raises(CheckpointError, match=r"Embedding-Token/embeddings .*trimmed before"):
+        load_checkpoint(builder, published(FakeBuilder(bert_shapes(vocab=5))))
+    assert_same(builder.values(), before)

@@ -1,0 +1,37 @@
+"""Pooling with regard to masks."""
+
+import numpy as np
+import pytest
+
+from bert4keras_ext.layers import FirstPooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D
+from tests.harness import check_layer
+from tests.recorded import recorded_case
+
+X = np.random.default_rng(0).normal(size=(2, 5, 12)).astype("float32")
+MASK = np.array([[1, 1, 1, 1, 1], [1, 0, 1, 0, 0]], bool)
+
+
+@pytest.mark.parametrize("name", ["gap", "gap_nomask", "gmp"])
+def test_equals_bert4keras(name):
+    case = recorded_case(name)
+    layer = (GlobalMaxPooling1D if name == "gmp" else GlobalAveragePooling1D)()
+    case.check(layer, lambda x: layer(x, mask=case.masks.get(0)), tolerance=2e-5)
+
+
+@pytest.mark.parametrize("cls", [FirstPooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D])
+def test_citizenship(cls):
+    check_layer(cls, {}, X, masks=[MASK], expected_shape=(2, 12), expected_weights=0)
+
+
+@pytest.mark.parametrize("cls, reduce", [(GlobalAveragePooling1D, np.mean),
+                                         (GlobalMaxPooling1D, np.max)])  # fmt: skip
+def test_only_unmasked_positions_count(cls, reduce):
+    _, found = check_layer(cls, {}, X, masks=[MASK])
+    wanted = [reduce(row[mask].astype("float64"), axis=0) for row, mask in zip(X, MASK)]
+    np.testing.assert_allclose(found, wanted, atol=1e-6)
+
+
+def test_a_row_without_any_position():
+    nothing = np.zeros((2, 5), bool)
+    assert np.all(np.asarray(GlobalAveragePooling1D()(X, mask=nothing)) == 0)
+    assert np.all(np.asarray(GlobalMaxPooling1D()(X, mask=nothing)) == -np.inf)

@@ -1,0 +1,67 @@
+"""PositionEmbedding."""
+
+import numpy as np
+import pytest
+from keras import ops
+
+from bert4keras_ext.layers import PositionEmbedding
+from tests.harness import check_layer
+from tests.recorded import recorded_case
+
+MODES = ["add", "mul", "zero", "concat"]
+X = np.random.default_rng(0).normal(size=(2, 5, 12)).astype("float32")
+IDS = np.array([[0, 1, 2, 0, 1], [4, 3, 2, 1, 0]], "int32")
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
+RECORDED = [f"pos_{kind}{mode}" for kind in ("", "custom_", "hier_") for mode in MODES]
+
+
+@pytest.mark.parametrize("name", [*RECORDED, "pos_hier_custom"])
+def test_equals_bert4keras(name):
+    case = recorded_case(name)
+    layer = PositionEmbedding(**case.config)
+    case.check(layer, layer, tolerance=2e-5, listed=len(case.inputs) == 2)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("hierarchical", [None, True, 0.3])
+def test_citizenship(mode, hierarchical):
+    config = dict(input_dim=4 if hierarchical else 8, output_dim=12, merge_mode=mode,
+                  hierarchical=hierarchical)  # fmt: skip
+    wide = (2, 5, 24) if mode == "concat" else (2, 5, 12)
+    alone = (1, 5, 12) if mode == "zero" else wide  # one for all rows
+    check_layer(PositionEmbedding, config, X, masks=[MASK], expected_shape=alone,
+                expected_weights=1, expected_mask=MASK)  # fmt: skip
+    config["custom_position_ids"] = True
+    check_layer(PositionEmbedding, config, [X, IDS], masks=[MASK, None], expected_shape=wide,
+                expected_mask=MASK)  # fmt: skip
+
+
+def test_hierarchical_leaves_the_trained_positions_as_they_are():
+    layer = PositionEmbedding(4, 3, hierarchical=True, embeddings_initializer="normal")
+    layer.build((None, None, 3))
+    np.testing.assert_allclose(layer.leading_rows(4), layer.get_weights()[0], atol=1e-6)
+    assert layer.leading_rows(16).shape == (16, 3)
+
+
+@pytest.mark.parametrize("hierarchical, reach", [(None, 4), (True, 16)])
+def test_inputs_beyond_the_positions_say_what_to_do(hierarchical, reach):
+    layer = PositionEmbedding(4, 12, hierarchical=hierarchical)
+    with pytest.raises(ValueError, match=f"knows {reach} positions.*maxlen"):
+        layer(ops.ones((1, reach + 1, 12)))
+
+
+def test_the_length_is_checked_where_it_is_known_only_at_run_time():
+    import tensorflow as tf
+
+    layer = PositionEmbedding(4, 12)
+    function = tf.function(layer, input_signature=[tf.TensorSpec((None, None, 12))])
+    assert function(tf.ones((1, 4, 12))).shape == (1, 4, 12)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="knows 4 positions"):
+        function(tf.ones((1, 5, 12)))
+
+
+def test_missing_ids_and_unknown_modes():
+    with pytest.raises(ValueError, match="layer\\(\\[x, position_ids\\]\\)"):
+        PositionEmbedding(4, 12, custom_position_ids=True)(ops.ones((1, 2, 12)))
+    with pytest.raises(ValueError, match="merge_mode expects.*received 'sum'"):
+        PositionEmbedding(4, 12, merge_mode="sum")

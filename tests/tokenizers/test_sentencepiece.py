@@ -1,0 +1,105 @@
+"""SpTokenizer beyond the recorded entries: rematch, translation, wrong models."""
+
+import copy
+import pickle
+
+import pytest
+
+from bert4keras_ext.tokenizers import SpTokenizer
+from tests.shared import oracle, shared
+
+MODEL = oracle("bert4keras", "sp", "sp.model")
+T5 = {"token_start": None, "token_end": "</s>"}
+
+
+@pytest.fixture(scope="module")
+def tokenizer():
+    return SpTokenizer(MODEL, **T5)
+
+
+@pytest.fixture(scope="module")
+def byte_tokenizer():
+    return SpTokenizer(shared("data", "vocab", "sentencepiece_cn.model"), **T5)
+
+
+def test_attributes(tokenizer):
+    assert tokenizer.vocab_size == tokenizer._vocab_size == 120
+    assert (tokenizer._token_pad, tokenizer._token_pad_id) == ("<pad>", 0)
+    assert (tokenizer._token_unk, tokenizer._token_unk_id) == ("<unk>", 2)
+    assert (tokenizer._token_end, tokenizer._token_end_id) == ("</s>", 1)
+    assert tokenizer._token_start_id is None and tokenizer._token_mask_id is None
+    assert tokenizer.encode_batch(["hello", ""])[0].tolist() == [
+        [tokenizer.token_to_id("▁hello"), 1],
+        [1, 0],
+    ]
+
+
+def test_translate_and_pre_tokenize():
+    tokenizer = SpTokenizer(MODEL, token_translate={"好": "你"}, **T5)
+    text = "hello 好 你好 world"
+    assert tokenizer.tokenize(text) == ["▁hello", "▁", "你", "▁你好", "▁world", "</s>"]
+    assert tokenizer.decode(tokenizer.encode(text)[0]) == text
+    spans = tokenizer.rematch(text, tokenizer.tokenize(text))
+    assert spans == [[0, 1, 2, 3, 4], [], [6], [8, 9], [11, 12, 13, 14, 15], []]
+    tokenizer = SpTokenizer(MODEL, pre_tokenize=list, **T5)
+    assert tokenizer.tokenize("h你") == ["▁", "h", "▁", "你", "</s>"]
+    assert tokenizer.rematch("h你", tokenizer.tokenize("h你")) == [[], [0], [], [1], []]
+
+
+def test_decode_leaves_out_control_tokens_and_unused_rows(tokenizer):
+    hello = tokenizer.token_to_id("▁hello")
+    assert tokenizer.decode([0, hello, 1, 120, 250000]) == "hello"
+    assert tokenizer.ids_to_tokens([hello, 120]) == ["▁hello", ""]
+    for call in (tokenizer.decode, tokenizer.ids_to_tokens):
+        with pytest.raises(ValueError, match="expected ids from 0 to 119, found -100"):
+            call([hello, -100])
+
+
+def test_rematch(tokenizer):
+    text = "ＨＥＬＬＯ  hello 你好㍿ガé,2020"
+    tokens = tokenizer.tokenize(text)
+    spans = tokenizer.rematch(text, tokens)
+    assert len(spans) == len(tokens) and spans[-1] == []
+    assert spans[tokens.index("▁hello")] == [7, 8, 9, 10, 11]
+    assert spans[tokens.index("你好") if "你好" in tokens else tokens.index("▁你好")] == [13, 14]
+    assert spans[tokens.index("2020")] == list(range(len(text) - 4, len(text)))
+    covered = {i for span in spans for i in span}
+    assert covered == {i for i, ch in enumerate(text) if not ch.isspace()}
+
+
+def test_rematch_of_bytes(byte_tokenizer):
+    text = "a😀你"
+    tokens = byte_tokenizer.tokenize(text)
+    assert "<0xF0>" in tokens, "the model falls back on bytes"
+    spans = byte_tokenizer.rematch(text, tokens)
+    assert [span for span, token in zip(spans, tokens) if token.startswith("<0x")] == [[1]] * 4
+    assert spans[-2:] == [[2], []]
+
+
+def test_rematch_refuses_foreign_tokens(tokenizer):
+    with pytest.raises(ValueError, match="found 'world' at position 1, which does not occur"):
+        tokenizer.rematch("hello 你好", ["▁hello", "world"])
+
+
+@pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda t: pickle.loads(pickle.dumps(t))])
+def test_copies(tokenizer, duplicate):
+    assert duplicate(tokenizer).encode("hello 你好") == tokenizer.encode("hello 你好")
+
+
+def test_wrong_models(tmp_path):
+    with pytest.raises(FileNotFoundError, match="expected a SentencePiece model, found no file"):
+        SpTokenizer(tmp_path / "none.model")
+    for content in (b"", b"[PAD]\n[UNK]\n"):
+        (tmp_path / "vocab.txt").write_bytes(content)
+        with pytest.raises(ValueError, match="expected a SentencePiece model .* use Tokenizer"):
+            SpTokenizer(tmp_path / "vocab.txt")
+    with pytest.raises(ValueError, match=r"token_start: expected '\[CLS\]' .* token_start=None"):
+        SpTokenizer(MODEL)
+
+
+def test_texts_that_are_no_str(tokenizer):
+    for text in (None, b"a", 3):
+        with pytest.raises(TypeError, match="text: expected str"):
+            tokenizer.encode(text)
+    with pytest.raises(TypeError, match="text: expected str"):
+        tokenizer.rematch(None, [])
