@@ -4,8 +4,22 @@ import re
 
 from bert4keras_ext.checkpoints import names as name_tables
 from bert4keras_ext.checkpoints.reader import CheckpointError
+from bert4keras_ext.checkpoints.resize import resizable
 
 SHOWN = 10
+
+_HEADS = {
+    "MLM-": ("masked language model head", "with_mlm=False"),
+    "NSP-": ("next sentence head", "with_nsp=False"),
+    "Pooler-": ("pooler", "with_pool=False"),
+}
+
+_OTHERWISE = (
+    "give the config and the model= that belong to this checkpoint, or the names with mapping=; "
+    "ignore_invalid_weights=True leaves missing weights as they are, autoresize_weights=True "
+    "resizes "
+    "weights of another shape."
+)
 
 
 def check(builder, reader, plan):
@@ -13,7 +27,7 @@ def check(builder, reader, plan):
 
     Args:
         builder: the model's builder; `ignore_invalid_weights` lets weights be missing,
-            `autoresize_weights` lets them have another shape of the same rank.
+            `autoresize_weights` lets them have any shape that can be resized.
         reader: the open checkpoint.
         plan: what `resolve` found.
     """
@@ -26,7 +40,7 @@ def check(builder, reader, plan):
 
 def _fits(builder, match):
     if builder.autoresize_weights:
-        return len(match.found) == len(match.expected)
+        return resizable(match.found, match.expected)
     return match.found == match.expected
 
 
@@ -77,14 +91,6 @@ def _fix(builder, reader, plan, missing, wrong):
     return next(filter(None, causes), _OTHERWISE)
 
 
-_OTHERWISE = (
-    "give the config and the model= that belong to this checkpoint, or the names with mapping=; "
-    "ignore_invalid_weights=True leaves missing weights as they are, autoresize_weights=True "
-    "resizes "
-    "weights of another shape."
-)
-
-
 def _other_software(reader, plan):
     return reader.advice if not plan.matches or len(plan.missing) > len(plan.matches) else None
 
@@ -105,13 +111,6 @@ def _other_family(builder, reader, plan):
             "the names with mapping={layer name: [names in the checkpoint]}."
         )
     return None
-
-
-_HEADS = {
-    "MLM-": ("masked language model head", "with_mlm=False"),
-    "NSP-": ("next sentence head", "with_nsp=False"),
-    "Pooler-": ("pooler", "with_pool=False"),
-}
 
 
 def _absent_heads(missing):

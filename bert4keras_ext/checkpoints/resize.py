@@ -38,6 +38,14 @@ def orthogonally_resize(weights, new_shape, window=2):
     return resized / norm * np.linalg.norm(weights) if norm else resized
 
 
+def resizable(old_shape, new_shape, window=2):
+    """Whether `orthogonally_resize` can turn one shape into the other."""
+    axes = zip(old_shape, new_shape)
+    return len(old_shape) == len(new_shape) and all(
+        new <= old or (old and old % window == 0) for old, new in axes
+    )
+
+
 def _positions(old, new, window):
     """Which old positions stand at the new ones."""
     repeats = -(-new // old)

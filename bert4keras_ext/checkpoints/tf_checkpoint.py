@@ -30,8 +30,6 @@ class TensorFlowReader(Reader):
         super().__init__(path)
         import tensorflow as tf
 
-        # TensorFlow reports damage as OpError, RuntimeError or ValueError, depending on the place.
-        self._errors = (tf.errors.OpError, RuntimeError, ValueError)
         self._reader = self._guarded("the index", tf.train.load_checkpoint, self.path)
         self._shapes = self._reader.get_variable_to_shape_map()
         self._dtypes = self._reader.get_variable_to_dtype_map()
@@ -69,7 +67,7 @@ class TensorFlowReader(Reader):
     def _guarded(self, what, function, *args):
         try:
             return function(*args)
-        except self._errors as error:
+        except Exception as error:  # OpError, RuntimeError, IndexError ...: it depends on the place
             reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
             raise CheckpointError(
                 f"Cannot read {what} of TensorFlow checkpoint {self.path!r}: {reason}. Expected "

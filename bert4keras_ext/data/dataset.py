@@ -163,7 +163,7 @@ def _columns(rows):
         return {key: _columns([row[key] for row in rows]) for key in first}
     if isinstance(first, tuple):
         return tuple(_columns(column) for column in zip(*rows))
-    return None if first is None else rows
+    return None if first is None else list(rows)
 
 
 def _stack(rows, shape, generator):

@@ -146,7 +146,8 @@ def _dtype_and_inner_shape(leaves, dtype):
 
 def _filled(shape, value, dtype):
     try:
-        result = np.full(shape, value, dtype)
+        with np.errstate(invalid="ignore"):
+            result = np.full(shape, value, dtype)
         fits = value != value or not result.size or result.flat[0] == value  # NaN != NaN
     except (OverflowError, ValueError):
         fits = False

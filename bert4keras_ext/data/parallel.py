@@ -1,10 +1,12 @@
 """`func` applied to a stream by several processes or threads."""
 
 import multiprocessing
+import pickle
 import random
 import traceback
 from collections import deque
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from functools import partial
 from itertools import islice
 from queue import SimpleQueue
 
@@ -58,20 +60,27 @@ def parallel_apply_generator(
     """
     if workers < 1 or chunk_size < 1:
         raise ValueError(f"expected workers, chunk_size >= 1, received {workers}, {chunk_size}")
+    if isinstance(random_seeds, (list, tuple)) and len(random_seeds) < workers:
+        raise ValueError(f"expected {workers} seeds, one a worker, received {random_seeds!r}")
     limit = 16 * workers if max_queue_size is None else max(max_queue_size // chunk_size, 1)
     return _apply(func, iterable, workers, limit, dummy, random_seeds, unordered, chunk_size)
 
 
 def _apply(func, iterable, workers, limit, dummy, random_seeds, unordered, chunk_size):
-    executor = _executor(workers, dummy, random_seeds)
+    if dummy:
+        executor = ThreadPoolExecutor(workers)
+        run, pack = partial(_run_chunk, func), list
+    else:
+        executor = _process_executor(func, workers, random_seeds)
+        run, pack = _run_in_process, pickle.dumps
     collect = _as_they_finish if unordered else _in_order
     try:
-        submit = _submissions(executor, func, iter(iterable), chunk_size)
-        for start, results in collect(submit, limit):
+        submissions = _submissions(executor, run, pack, iter(iterable), chunk_size)
+        for start, results in collect(submissions, limit):
             for index, (is_good, result) in enumerate(results, start):
                 if not is_good:
                     raise ParallelError(index, result)
-                yield index, result
+                yield index, result if dummy else pickle.loads(result)
     finally:
         executor.shutdown(wait=True, cancel_futures=True)
 
@@ -119,35 +128,43 @@ def parallel_apply(
     return None
 
 
-def _executor(workers, dummy, random_seeds):
-    if dummy:
-        return ThreadPoolExecutor(workers)
+def _process_executor(func, workers, random_seeds):
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else None)
-    if random_seeds is False or random_seeds is None:
-        return ProcessPoolExecutor(workers, context)
     if random_seeds is True:
         random_seeds = np.random.randint(2**31 - 1, size=workers).tolist()
-    if len(random_seeds) < workers:
-        raise ValueError(f"expected {workers} seeds, one a worker, received {random_seeds!r}")
     seeds = context.SimpleQueue()
-    for seed in random_seeds:
-        seeds.put(int(seed))
-    return ProcessPoolExecutor(workers, context, initializer=_seed_worker, initargs=(seeds,))
+    for seed in random_seeds or [None] * workers:
+        seeds.put(seed)
+    return ProcessPoolExecutor(workers, context, initializer=_start_worker, initargs=(func, seeds))
 
 
-def _seed_worker(seeds):
+def _start_worker(func, seeds):
+    """Keeps `func`, which a forked process inherits and so need not be picklable."""
+    global _function
+    _function = func
     seed = seeds.get()
-    np.random.seed(seed)
-    random.seed(seed)
+    if seed is not None:
+        np.random.seed(seed)
+        random.seed(seed)
 
 
-def _submissions(executor, func, items, chunk_size):
+def _submissions(executor, run, pack, items, chunk_size):
     """Hands one chunk over at each step; yields (index of its first item, future)."""
     start = 0
     while chunk := list(islice(items, chunk_size)):
-        yield start, executor.submit(_run_chunk, func, chunk)
+        try:
+            packed = pack(chunk)
+        except Exception as error:
+            raise ParallelError(start, f"cannot be sent to a process: {error!r}") from error
+        yield start, executor.submit(run, packed)
         start += len(chunk)
+
+
+# Items and results are pickled here, not by the executor: its own thread for that reports an
+# error late or (Python 3.11) never, and leaves the executor hanging.
+def _run_in_process(packed):
+    return _run_chunk(lambda item: pickle.dumps(_function(item)), pickle.loads(packed))
 
 
 def _run_chunk(func, chunk):
@@ -190,7 +207,7 @@ def _popped(pending, future):
 
 
 def _result(start, future):
-    """What a chunk gave; fails where the worker died, or a function or result is unpicklable."""
+    """What a chunk gave; fails where the worker died."""
     try:
         return future.result()
     except Exception as error:

@@ -83,7 +83,8 @@ class Transformer:
         )
         self.attention_key_size = attention_key_size or self.attention_head_size
         self.intermediate_size = intermediate_size
-        get_activation(hidden_act)  # an unknown name fails here, before anything is built
+        for name_of_activation in hidden_act if isinstance(hidden_act, list) else [hidden_act]:
+            get_activation(name_of_activation)  # an unknown one fails before anything is built
         self.hidden_act = hidden_act
         self.dropout_rate = dropout_rate or 0
         self.attention_dropout_rate = attention_dropout_rate or 0

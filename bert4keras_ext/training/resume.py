@@ -1,16 +1,20 @@
 """`resumable_fit`: a training that may be killed at any time."""
 
 import contextlib
-import io
-import json
-import os
 import signal
 import threading
 import time
 from pathlib import Path
 
 import keras
-import numpy as np
+from keras import ops
+
+from bert4keras_ext.training.state import (
+    assign_state,
+    read_state,
+    training_variables,
+    write_state,
+)
 
 
 def resumable_fit(
@@ -27,49 +31,52 @@ def resumable_fit(
 ):
     """`model.fit` on a seeded `DataGenerator`; what a kill interrupts, the next call continues.
 
-    The state (weights, optimizer, dropout seeds, running metrics, history, callbacks) goes into one
-    file every `save_steps` steps and after each epoch, replaced in one move. On SIGINT (Ctrl-C)
-    and SIGTERM the present step is finished and saved before the signal takes effect, so nothing
-    is lost; a second one ends at once. After SIGKILL or a power cut at most `save_steps` steps are
-    done again. Since the order of the rows depends on seed and epoch alone, an interrupted run
-    ends with the same numbers as one that was not.
+    The state (weights, optimizer, dropout seeds, running metrics, history, callbacks) goes into
+    `folder/state.npz` every `save_steps` steps and after each epoch, replaced in one move. On
+    SIGINT (Ctrl-C) and SIGTERM the present step is finished and saved before the signal takes
+    effect, so nothing is lost; a second one ends at once. After SIGKILL or a power cut at most
+    `save_steps` steps are done again. The order of the rows depends on seed and epoch alone, so an
+    interrupted run ends with the same numbers as one that was not.
 
     Args:
         model: a compiled model.
         train: a `DataGenerator` with a seed and a length. What it draws besides the order of the
-            rows should depend on its seed and `epoch` alone too.
+            rows should depend on its `seed` and `epoch` alone too.
         epochs: epochs in total, those before the interruption included.
-        folder: where `state.npz` lies.
+        folder: where the state lies.
         callbacks: Keras callbacks. Those with `get_state()` and `set_state(state)` (plain values,
             as JSON has them) are stored and restored.
         save_steps: steps between two saves; 1 never repeats a step.
         resume: continue what is in the folder, if anything is; False starts anew.
-        settings: plain values that must be the same in the resumed run (batch size, learning
-            rate, ...).
+        settings: plain values a resumed run must have in common with what it continues (batch
+            size, learning rate, ...).
         verbose: of `fit`.
 
     Returns:
-        {name: [value after each epoch]}, over all runs; "seconds" among them.
+        {name: [value after each epoch]} over all runs, "seconds" among the names.
 
     Raises:
-        ValueError: the generator has no seed or no length; the stored state is damaged or belongs
-            to another model or other settings.
+        ValueError: the generator has no seed; the stored state is damaged, or belongs to another
+            model or other settings.
 
     Example::
 
         model.compile("adam", "sparse_categorical_crossentropy")
         history = resumable_fit(model, Batches(rows, seed=1), epochs=5, folder="runs/tnews")
     """
-    if train.seed is None or not len(train):
-        raise ValueError("expected a generator with a seed and at least one row: DataGenerator(")
+    if train.seed is None:
+        raise ValueError(
+            f"expected a generator with a seed, to repeat its order: {type(train).__name__}"
+            "(..., seed=1)"
+        )
     keeper = _Keeper(Path(folder) / "state.npz", len(train), callbacks, save_steps, settings or {})
     if resume:
-        keeper.load()
+        keeper.read()
     else:
         keeper.path.unlink(missing_ok=True)
-    with _noted_signals(keeper) as stop:
-        while keeper.epoch < epochs and not keeper.is_stopped():
-            # What an interruption left of an epoch is a short epoch of its own for Keras.
+    with _signals_wait(keeper), contextlib.suppress(_Stopped):
+        while keeper.epoch < epochs and not keeper.is_stopped:
+            # What an interruption left of an epoch is, for Keras, a short epoch of its own.
             model.fit(
                 train.to_dataset(initial_epoch=keeper.epoch).skip(keeper.step),
                 steps_per_epoch=len(train) - keeper.step,
@@ -78,5 +85,130 @@ def resumable_fit(
                 callbacks=[*callbacks, keeper],
                 verbose=verbose,
             )
-    del stop
+            keeper.is_stopped |= model.stop_training
+        keeper.restore_weights(model)
     return keeper.history
+
+
+class _Stopped(Exception):
+    """Leaves `fit` between two steps, without the end of the epoch."""
+
+
+class _Keeper(keras.callbacks.Callback):
+    """Writes the state of a training, and puts it back at the beginning.
+
+    Attributes:
+        epoch, step: where the training stands: epochs and steps of the present one completed.
+        history: {name: [value after each epoch]}.
+        is_stopped: no further step is wanted.
+    """
+
+    def __init__(self, path, steps, callbacks, save_steps, settings):
+        super().__init__()
+        self.path = path
+        self.steps = steps
+        self.stateful = [callback for callback in callbacks if hasattr(callback, "set_state")]
+        self.save_steps = save_steps
+        self.settings = settings
+        self.epoch = self.step = 0
+        self.first_step = 0  # where the present epoch was taken up
+        self.seconds = self.clock = 0.0  # time of the present epoch so far, and when it began
+        self.history = {}
+        self.is_stopped = False
+        self._arrays = None
+
+    def read(self):
+        if not self.path.is_file():
+            return
+        self._arrays, notes = read_state(self.path)
+        if notes["settings"] != self.settings or notes["steps"] != self.steps:
+            was, now = ({"steps": x, **y} for x, y in (
+                (notes["steps"], notes["settings"]), (self.steps, self.settings)))  # fmt: skip
+            changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
+            raise ValueError(
+                f"expected the settings that {self.path} was made with, found others: "
+                + ", ".join(f"{key} {was.get(key)!r} -> {now.get(key)!r}" for key in changed)
+                + "; use them again, or start anew"
+            )
+        self.epoch, self.step = notes["epoch"], notes["step"]
+        self.seconds, self.history = notes["seconds"], notes["history"]
+        for callback, state in zip(self.stateful, notes["callbacks"]):
+            callback.set_state(state)
+
+    def restore_weights(self, model):
+        """For a training that was complete already, so that `on_epoch_begin` never came."""
+        if self._arrays is not None:
+            count = len(model.variables)
+            assign_state(model.variables, self._arrays[:count], self.path)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        # Not earlier: fit has just reset the metrics, whose running values are restored too.
+        if self._arrays is not None:
+            assign_state(training_variables(self.model), self._arrays, self.path)
+            self._arrays = None
+        self.first_step = self.step
+        self.clock = time.perf_counter() - self.seconds
+
+    def on_train_batch_end(self, batch, logs=None):
+        before, self.step = self.step, self.first_step + batch + 1
+        is_due = self.step // self.save_steps > before // self.save_steps
+        # The last step of an epoch is not done until the epoch's scores are.
+        if self.step < self.steps and (is_due or self.is_stopped):
+            self.write()
+            if self.is_stopped:
+                raise _Stopped
+
+    def on_epoch_end(self, epoch, logs=None):
+        if self.step < self.steps:
+            return
+        self.epoch, self.step = epoch + 1, 0
+        for name, value in {**(logs or {}), "seconds": self._elapsed()}.items():
+            self.history.setdefault(name, []).append(float(value))
+        self.seconds, self.clock = 0.0, time.perf_counter()
+        self.write()
+        if self.is_stopped:
+            self.model.stop_training = True
+
+    def _elapsed(self):
+        return time.perf_counter() - self.clock
+
+    def write(self):
+        notes = {
+            "epoch": self.epoch,
+            "step": self.step,
+            "steps": self.steps,
+            "seconds": self._elapsed() if self.step else 0.0,
+            "history": self.history,
+            "settings": self.settings,
+            "callbacks": [callback.get_state() for callback in self.stateful],
+        }
+        arrays = (ops.convert_to_numpy(v) for v in training_variables(self.model))
+        write_state(self.path, arrays, notes)
+
+
+@contextlib.contextmanager
+def _signals_wait(keeper):
+    """Lets SIGINT and SIGTERM wait until the keeper has saved; a second one does not wait."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    received = []
+    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    def restore():
+        for number, handler in former.items():
+            signal.signal(number, handler)
+
+    def note(number, frame):
+        received.append(number)
+        keeper.is_stopped = True
+        restore()
+
+    for number in former:
+        signal.signal(number, note)
+    try:
+        yield
+    finally:
+        restore()
+    for number in received:
+        signal.raise_signal(number)

@@ -71,7 +71,7 @@ class FakeBuilder:
         return dict(self.variables)
 
     def values(self):
-        return {name: keras.ops.convert_to_numpy(variable) for name, variable in self.variables.items()}
+        return {name: np.array(variable.value.numpy()) for name, variable in self.variables.items()}
 
 
 def published(builder, source="tensorflow"):

@@ -50,5 +50,6 @@ def _by_the_book(a, b):
 
 
 def test_long_texts():
-    a, b = "abcdefghij" * 500, "jihgfedcba" * 500
-    assert longest_common_subsequence(a, b)[0] == _by_the_book(a[:300], b[:300]) * 0 + 991 + 8
+    a, b = "abcdefghij" * 300, "jihgfedcba" * 300
+    assert longest_common_subsequence(a, b)[0] == _by_the_book(a, b)
+    assert longest_common_substring(a + "XYZ", "XYZ" + a) == (3000, (0, 3000, 3, 3003))

@@ -57,8 +57,10 @@ def test_errors_name_the_item(dummy):
 
 
 def test_a_result_that_cannot_come_back():
-    with pytest.raises(ParallelError, match="item 0.*no result"):
-        parallel_apply(lambda x: threading.Lock(), [1], 1)
+    with pytest.raises(ParallelError, match="item 1: .*pickle"):
+        parallel_apply(lambda x: threading.Lock() if x else x, [0, 1], 1)
+    with pytest.raises(ParallelError, match="item 1: cannot be sent"):
+        parallel_apply(abs, [0, threading.Lock()], 1)
 
 
 def test_a_worker_that_dies():

@@ -1,0 +1,8 @@
+"""What drives a model: schedules, callbacks, runs that can be resumed, pictures of them."""
+
+from bert4keras_ext.training.callbacks import KeepBest
+from bert4keras_ext.training.plot import plot_curves
+from bert4keras_ext.training.resume import resumable_fit
+from bert4keras_ext.training.schedules import WarmupDecay
+
+__all__ = ["KeepBest", "WarmupDecay", "plot_curves", "resumable_fit"]

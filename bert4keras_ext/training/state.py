@@ -1,0 +1,58 @@
+"""All numbers of a training in one file, which is replaced in one move."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+
+
+def training_variables(model):
+    """Every variable of a training, in a fixed order: weights, seeds, optimizer, metrics."""
+    optimizer = [] if model.optimizer is None else model.optimizer.variables
+    found = [*model.variables, *optimizer, *model.metrics_variables]
+    return list({id(variable): variable for variable in found}.values())
+
+
+def write_state(path, arrays, notes):
+    """Writes arrays and notes (a dict of plain values) as one `.npz`, or nothing at all."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    draft = path.with_name(f".{os.getpid()}.{path.name}")
+    try:
+        with open(draft, "wb") as file:
+            numbered = {f"array_{n}": np.asarray(array) for n, array in enumerate(arrays)}
+            np.savez(file, notes=json.dumps(notes), **numbered)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
+
+
+def read_state(path):
+    """(arrays, notes) as `write_state` was given them; ValueError where the file is damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            notes = json.loads(str(file["notes"]))
+            arrays = [file[f"array_{n}"] for n in range(len(file.files) - 1)]
+    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        raise ValueError(
+            f"expected a training state in {path}, found a damaged file ({error}); delete it and "
+            "start anew"
+        ) from error
+    return arrays, notes
+
+
+def assign_state(variables, arrays, path):
+    """Puts the arrays into the variables, if all of them fit; ValueError and no change if not."""
+    expected = [tuple(variable.shape) for variable in variables]
+    found = [array.shape for array in arrays]
+    if expected != found:
+        raise ValueError(
+            f"expected the state of this model, optimizer and metrics ({len(expected)} variables), "
+            f"found that of another one ({len(found)}) in {path}; use another folder, or start anew"
+        )
+    for variable, array in zip(variables, arrays):
+        variable.assign(array)

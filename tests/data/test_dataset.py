@@ -1,0 +1,115 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from bert4keras_ext.data import DataGenerator
+from tests.data.test_generator import Pairs, Stream, rows, tiny_model
+
+
+class Samples(DataGenerator):
+    """Single samples, as bert4keras' to_dataset wants them."""
+
+    def __iter__(self, random=False):
+        for _, (ids, label) in self.sample(random):
+            yield (ids, [0] * len(ids)), label
+
+
+class Inputs(DataGenerator):
+    def __iter__(self, random=False):
+        for _, (ids, _) in self.sample(random):
+            yield ids, [0] * len(ids)
+
+
+SAMPLE = dict(types=(("int32", "int32"), "int32"), shapes=(([None], [None]), []))
+
+
+def test_batches_with_inferred_shapes():
+    train = Pairs(rows([5, 5, 5, 5, 40, 40]), batch_size=2)
+    dataset = train.to_dataset(random=False, repeat=False)
+    (ids, segments), labels = dataset.element_spec
+    assert ids.shape.as_list() == segments.shape.as_list() == [None, None]
+    assert labels.shape.as_list() == [None, 1]
+    assert [x[0].shape[1] for x, _ in dataset] == [32, 32, 64]
+    assert [x[0].shape[1] for x, _ in dataset] == [32, 32, 64]  # a second time
+    model = tiny_model()
+    history = model.fit(train.to_dataset(), steps_per_epoch=len(train), epochs=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+    assert model.evaluate(dataset, verbose=0)[0] > 0
+
+
+def test_looking_at_the_first_batch_loses_nothing():
+    data = rows(range(3, 9))
+    generator = Pairs(Stream(iter(data)), batch_size=2)
+    dataset = generator.to_dataset(random=False, repeat=False)
+    assert sum(len(labels) for _, labels in dataset) == 6
+    np.random.seed(3)
+    expected = [next(Pairs(data, 2).forfit()) for _ in range(1)][0][1]
+    np.random.seed(3)
+    assert (next(iter(Pairs(data, 2).to_dataset()))[1].numpy() == expected).all()
+
+
+def test_padded_samples():
+    train = Samples(rows([5, 40, 7]), batch_size=2)
+    dataset = train.to_dataset(**SAMPLE, padded_batch=True, random=False)
+    batches = list(dataset.take(3))
+    # Full batches, across the end of an epoch, in rounded lengths.
+    assert [x[0].shape for x, _ in batches] == [(2, 64), (2, 32), (2, 64)]
+    assert batches[0][0][0].dtype == tf.int32 and batches[0][1].shape == (2,)
+    assert batches[1][0][0].numpy()[1, :5].tolist() == train.data[0][0]
+    one_pass = train.to_dataset(**SAMPLE, padded_batch=True, repeat=False)
+    assert [len(labels) for _, labels in one_pass] == [2, 1]
+    history = tiny_model().fit(dataset, steps_per_epoch=2, verbose=0)
+    assert np.isfinite(history.history["loss"]).all()
+
+
+def test_fixed_sizes_and_plain_stacking():
+    fixed = dict(types="int32", shapes=(([16], [16]), []), padded_batch=True)
+    dataset = Samples(rows([5, 40]), 2).to_dataset(**fixed, random=False)
+    assert next(iter(dataset))[0][0].shape == (2, 16)
+    stacked = Samples(rows([5, 5]), 2).to_dataset(types="int32", shapes=(([5], [5]), []))
+    assert next(iter(stacked))[0][0].shape == (2, 5)
+    with pytest.raises(ValueError, match="padded_batch=True"):
+        Samples(rows([5, 40]), 2).to_dataset(types="int32")
+
+
+def test_names():
+    """bert4keras' own example: flat inputs, each with a name."""
+    dataset = Inputs(rows([5, 40]), 2).to_dataset(
+        types=("float32", "float32"),
+        shapes=([None], [None]),
+        names=("Input-Token", "Input-Segment"),
+        padded_batch=True,
+    )
+    batch = next(iter(dataset))
+    assert {name: part.shape for name, part in batch.items()} == {
+        "Input-Token": (2, 64),
+        "Input-Segment": (2, 64),
+    }
+    assert batch["Input-Token"].dtype == tf.float32
+    inputs, targets = next(iter(Pairs(rows([5, 9]), 2).to_dataset(names=("ids", "segments"))))
+    assert set(inputs) == {"ids", "segments"} and targets.shape == (2, 1)
+    nested = Pairs(rows([5, 9]), 2).to_dataset(names=(("ids", "segments"), ("label",)))
+    assert set(next(iter(nested))[1]) == {"label"}
+
+
+def test_features_keep_their_size():
+    class Features(DataGenerator):
+        def __iter__(self, random=False):
+            yield np.zeros((2, 7, 16), "float32"), np.zeros((2, 12, 7, 7), "float32")
+
+    features, table = Features([1]).to_dataset().element_spec
+    assert features.shape.as_list() == [None, None, 16]
+    assert table.shape.as_list() == [None, None, None, None]
+
+
+def test_errors():
+    with pytest.raises(ValueError, match="shapes="):
+        Samples(rows([5]), 1).to_dataset(padded_batch=True)
+    with pytest.raises(ValueError, match="nested like the data"):
+        Samples(rows([5]), 1).to_dataset(types=("int32", "int32", "int32"))
+    with pytest.raises(ValueError, match="no batch|at least one batch"):
+        Pairs([], 1).to_dataset()
+    with pytest.raises(ValueError, match="at least one batch"):
+        Pairs([], 1).to_dataset(repeat=False)
+    with pytest.raises(ValueError, match="2 names"):
+        Pairs(rows([5]), 1).to_dataset(names=("a", "b", "c"))
