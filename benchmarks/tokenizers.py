@@ -13,8 +13,9 @@ Peers may live in an environment of their own, of the same Python version:
 bert4keras fails to import beside Keras 3; its tokenizers.py needs no Keras, so it is loaded with an
 empty stand-in for bert4keras.backend.
 
-Measured (Python 3.11, two shared CPU cores, 10,000 titles of 22 characters on average):
-MEASURED
+Measured (Python 3.11, two CPU cores shared with other work, 10,000 titles of 22 characters on
+average, --repeat 15, three runs): ours 2.7 us a sentence (5.7 to 6.4 with an empty cache), Hugging
+Face tokenizers 0.23 11.1 to 11.9 times that, bert4keras 0.11.5 8.9 to 9.1 times.
 """
 
 import argparse
@@ -94,10 +95,11 @@ def load_peers(vocab):
 
 
 def seconds(encode, sentences):
-    start = time.perf_counter()
+    """Processor time, all being single-threaded: waiting for other programs is nobody's fault."""
+    start = time.process_time()
     for sentence in sentences:
         encode(sentence)
-    return time.perf_counter() - start
+    return time.process_time() - start
 
 
 def main():
@@ -106,9 +108,9 @@ def main():
         sys.path.append(str(arguments.peers))
     sentences = read_sentences(arguments.data, arguments.limit)
     tokenizer = Tokenizer(arguments.vocab, do_lower_case=True)
-    start = time.perf_counter()
+    start = time.process_time()
     expected = [tokenizer.encode(sentence)[0] for sentence in sentences]
-    first_pass = time.perf_counter() - start
+    first_pass = time.process_time() - start
 
     encoders = {"bert4keras_ext": tokenizer.encode, **load_peers(arguments.vocab)}
     for name, encode in list(encoders.items())[1:]:

@@ -48,7 +48,7 @@ from bert4keras_ext.training import WarmupDecay, plot_curves
 
 SMALL_BERT = {
     "hidden_size": 128,
-    "num_hidden_layers": 3,
+    "num_hidden_layers": 2,
     "num_attention_heads": 4,
     "intermediate_size": 512,
     "hidden_act": "gelu",
@@ -71,7 +71,7 @@ def read_arguments():
     parser.add_argument("--vocab", help="vocab.txt (found by itself in a folder)")
     parser.add_argument("--maxlen", type=int, default=32, help="tokens a text (default 32)")
     parser.add_argument("--batch-size", type=int, default=64, help="(default 64)")
-    parser.add_argument("--epochs", type=int, default=4, help="of the classifier (default 4)")
+    parser.add_argument("--epochs", type=int, default=3, help="of the classifier (default 3)")
     parser.add_argument(
         "--pretrain-epochs", type=int,
         help="of the masked language model (default 2; 0 where the checkpoint has no MLM head)",

@@ -104,6 +104,21 @@ def _report(field, rng):
     return rng.choice(subjects) + rng.choice(events)
 
 
+def make_pairs(number, seed=0):
+    """`number` rows of AFQMC's form: do two headlines affirm the same report ("1") or not ("0")?"""
+    rng, rows = random.Random(seed), []
+    for place in range(number):
+        field, other = rng.sample(list(LABELS), 2)
+        reports = _report(field, rng), _report(other, rng)
+        is_same = place % 2
+        first, second = (
+            rng.choice(TEMPLATES).format(yes=yes, no=no)
+            for yes, no in (reports, reports if is_same else reports[::-1])
+        )
+        rows.append({"sentence1": first, "sentence2": second, "label": str(is_same)})
+    return rows
+
+
 def write_data(folder, train=7680, dev=1024, seed=0):
     """Writes train.json, dev.json and labels.json, as CLUE's tnews_public has them."""
     rows = make_rows(train + dev, seed)

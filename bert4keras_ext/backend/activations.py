@@ -38,22 +38,28 @@ def get_gelu():
 
 @ops.custom_gradient
 def _gelu_erf(x):
-    # x * Phi(x). The derivative Phi(x) + x * phi(x) is written out: three passes over the
-    # largest activation of a Transformer where differentiating the formula takes seven.
-    cdf = 0.5 * (1.0 + ops.erf(x * math.sqrt(0.5)))
+    # The derivative of x * Phi(x) is Phi(x) + x * phi(x). Written out it takes three passes over
+    # the largest activation of a Transformer where differentiating the formula takes seven.
+    # In half precision float32 is faster here (no rounding between operations), and exact.
+    wide = ops.cast(x, "float32")
+    cdf = 0.5 * ops.erf(wide * math.sqrt(0.5)) + 0.5
+    kept = ops.cast(cdf, x.dtype)
 
     def gradient(*args, upstream=None):
         upstream = args[0] if upstream is None else upstream
         density = ops.exp(-0.5 * ops.square(x)) * (1.0 / math.sqrt(2.0 * math.pi))
-        return upstream * (cdf + x * density)
+        return upstream * (kept + x * density)
 
-    return x * cdf, gradient
+    return ops.cast(wide * cdf, x.dtype), gradient
 
 
 @register
 def gelu_erf(x):
     """Exact GELU, ``x * Phi(x)`` with the normal distribution function Phi (arXiv 1606.08415)."""
-    return _gelu_erf(ops.convert_to_tensor(x))
+    x = ops.convert_to_tensor(x)
+    if keras.backend.standardize_dtype(x.dtype) == "float64":
+        return ops.gelu(x, approximate=False)
+    return _gelu_erf(x)
 
 
 @register

@@ -22,6 +22,7 @@ class H5Reader(Reader):
     """
 
     format = "HDF5"
+    streams = True
 
     def __init__(self, path):
         super().__init__(path)
@@ -51,6 +52,14 @@ class H5Reader(Reader):
         self.require(name)
         with self._guarded(f"read {name!r}"):
             return np.array(self._sets[name][()])
+
+    def read_into(self, name, out):
+        self.require(name)
+        with self._guarded(f"read {name!r}"):
+            if out.flags.c_contiguous and out.ndim:
+                self._sets[name].read_direct(out)
+            else:
+                out[...] = self._sets[name][()]
 
     def verify(self, names=None):
         for name in names or self._sets:

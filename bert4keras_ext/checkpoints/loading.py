@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from bert4keras_ext.checkpoints.arrays import assign, dtype_of
 from bert4keras_ext.checkpoints.detect import open_checkpoint
 from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader, load_keras_weights
 from bert4keras_ext.checkpoints.problems import check
 from bert4keras_ext.checkpoints.reader import Reader
 from bert4keras_ext.checkpoints.resize import orthogonally_resize, resize_scale
 from bert4keras_ext.checkpoints.resolve import resolve
-from bert4keras_ext.checkpoints.writing import dtype_of
 
 logger = logging.getLogger(__name__)
 
@@ -94,7 +94,7 @@ def load_checkpoint(builder, checkpoint, mapping=None):
     for match in plan.matches:
         variable = weights[match.ours]
         value = _value(builder, checkpoint, match, dtype_of(variable.dtype))
-        variable.assign(value)
+        assign(variable, value)
         del value  # before the next tensor is read
     for note in report.notes:
         logger.warning(note)
@@ -103,7 +103,12 @@ def load_checkpoint(builder, checkpoint, mapping=None):
 
 
 def _value(builder, reader, match, dtype):
-    """The array that one weight is assigned."""
+    """The array that one weight is assigned. Mostly it is filled straight from the file."""
+    view = match.transform.view
+    if reader.streams and view and match.vocabulary is None and match.found == match.expected:
+        value = np.empty(match.expected, dtype)
+        reader.read_into(match.foreign, view(value))
+        return value
     array = reader.read(match.foreign)
     value = match.transform.forward(array)
     if match.vocabulary is not None:
@@ -116,7 +121,6 @@ def _value(builder, reader, match, dtype):
             builder.hidden_act,
             _scaled(builder, match.ours),
         )
-    # A contiguous array of the right dtype is adopted by the variable instead of copied once more.
     return np.ascontiguousarray(value, dtype=dtype)
 
 

@@ -17,6 +17,7 @@ class Reader:
     Attributes:
         format: the format's name as a person says it, such as "safetensors".
         path: where the tensors come from, for messages.
+        streams: whether `read_into` takes no memory of its own.
         advice: what to do with this very file when its names fit nothing, or None.
 
     Example:
@@ -29,6 +30,7 @@ class Reader:
 
     format = "unknown"
     advice = None
+    streams = False
 
     def __init__(self, path):
         self.path = str(path)
@@ -48,6 +50,10 @@ class Reader:
     def read(self, name):
         """Reads one tensor into a new array that belongs to the caller."""
         raise NotImplementedError
+
+    def read_into(self, name, out):
+        """Reads one tensor into an array of its shape, which may have any strides and dtype."""
+        out[...] = self.read(name)
 
     def verify(self, names=None):
         """Raises CheckpointError if the file is truncated or corrupt, if the format can tell.
@@ -78,6 +84,7 @@ class ArraysReader(Reader):
     """A dict {name: array} that is read like a file."""
 
     format = "dict of arrays"
+    streams = True
 
     def __init__(self, arrays):
         super().__init__("<dict>")
@@ -98,6 +105,10 @@ class ArraysReader(Reader):
     def read(self, name):
         self.require(name)
         return np.array(self._arrays[name])
+
+    def read_into(self, name, out):
+        self.require(name)
+        out[...] = self._arrays[name]
 
     def __contains__(self, name):
         return name in self._arrays

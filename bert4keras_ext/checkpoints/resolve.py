@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bert4keras_ext.checkpoints import names as name_tables
+from bert4keras_ext.checkpoints.arrays import is_floating
 from bert4keras_ext.checkpoints.transforms import IDENTITY, Transform
 from bert4keras_ext.checkpoints.vocabulary import VocabularyEdit
-from bert4keras_ext.checkpoints.writing import is_floating
 
 
 @dataclass

@@ -11,6 +11,7 @@ import os
 import ml_dtypes
 import numpy as np
 
+from bert4keras_ext.checkpoints.arrays import read_raw
 from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
 from bert4keras_ext.checkpoints.writing import as_lazy, replaced_when_done
 
@@ -54,6 +55,7 @@ class SafetensorsReader(Reader):
     """
 
     format = "safetensors"
+    streams = True
 
     def __init__(self, path):
         super().__init__(path)
@@ -79,13 +81,18 @@ class SafetensorsReader(Reader):
         return self._tensors[name][0]
 
     def read(self, name):
-        self.require(name)
-        dtype, shape, begin, _ = self._tensors[name]
-        array = np.empty(shape, dtype)
-        self._file.seek(self._start + begin)
-        if self._file.readinto(array.reshape(-1).view(np.uint8)) != array.nbytes:
-            raise CheckpointError(f"{self.path!r} ends in the middle of tensor {name!r}.")
+        array = np.empty(self.shape(name), self.dtype(name))
+        self.read_into(name, array)
         return array
+
+    def read_into(self, name, out):
+        self.require(name)
+        dtype, _, begin, _ = self._tensors[name]
+        self._file.seek(self._start + begin)
+        try:
+            read_raw(self._file, dtype, out)
+        except EOFError:
+            self._fail(f"it ends in the middle of tensor {name!r}: it is truncated")
 
     def verify(self, names=None):
         # The header was checked on opening; the file may have been cut since then.

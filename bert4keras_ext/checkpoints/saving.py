@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 
 from bert4keras_ext.checkpoints import safetensors_file, tf_checkpoint
+from bert4keras_ext.checkpoints.arrays import as_array, dtype_of
 from bert4keras_ext.checkpoints.names import table_of
 from bert4keras_ext.checkpoints.resolve import named_by_hand
 from bert4keras_ext.checkpoints.transforms import IDENTITY, Part
-from bert4keras_ext.checkpoints.writing import LazyArray, as_array, dtype_of
+from bert4keras_ext.checkpoints.writing import LazyArray
 
 logger = logging.getLogger(__name__)
 

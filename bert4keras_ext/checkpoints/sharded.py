@@ -34,6 +34,7 @@ class ShardedReader(Reader):
         except BaseException:
             self.close()
             raise
+        self.streams = all(shard.streams for shard in self._shards.values())
         kinds = {shard.format for shard in self._shards.values()}
         self.format = f"sharded {' and '.join(sorted(kinds))} ({len(files)} files)"
 
@@ -48,6 +49,9 @@ class ShardedReader(Reader):
 
     def read(self, name):
         return self._shard(name).read(name)
+
+    def read_into(self, name, out):
+        self._shard(name).read_into(name, out)
 
     def verify(self, names=None):
         for file, shard in self._shards.items():

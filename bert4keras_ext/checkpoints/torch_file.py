@@ -5,6 +5,7 @@ import zipfile
 
 import numpy as np
 
+from bert4keras_ext.checkpoints.arrays import read_raw
 from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
 from bert4keras_ext.checkpoints.torch_objects import Tensor
 from bert4keras_ext.checkpoints.torch_unpickler import TensorUnpickler
@@ -23,6 +24,8 @@ class TorchReader(Reader):
     A subclass sets `_file`, calls `_describe` with the unpickled object, and answers `_extent`. A
     file with a fault is closed.
     """
+
+    streams = True
 
     def _unpickled(self, unpickler):
         try:
@@ -55,16 +58,30 @@ class TorchReader(Reader):
         return self._tensors[name].dtype
 
     def read(self, name):
+        array = np.empty(self.shape(name), self.dtype(name))
+        self.read_into(name, array)
+        return array
+
+    def read_into(self, name, out):
         self.require(name)
         tensor = self._tensors[name]
         if 0 in tensor.shape:
-            return np.empty(tensor.shape, tensor.dtype)
-        steps = [(size - 1) * step for size, step in zip(tensor.shape, tensor.strides)]
-        run = np.empty(sum(steps) + 1, tensor.dtype)  # the elements from the first to the last
+            return
         start, _ = self._extent(tensor.storage)
         self._file.seek(start + tensor.offset * tensor.dtype.itemsize)
-        if self._file.readinto(run.view(np.uint8)) != run.nbytes:
+        try:
+            if _is_plain(tensor):
+                read_raw(self._file, tensor.dtype, out)
+            else:
+                out[...] = self._strided(tensor)
+        except EOFError:
             self._fail(f"the file ends in the middle of tensor {name!r}")
+
+    def _strided(self, tensor):
+        """A view of all elements from the tensor's first to its last, with its strides."""
+        last = sum((size - 1) * step for size, step in zip(tensor.shape, tensor.strides))
+        run = np.empty(last + 1, tensor.dtype)
+        read_raw(self._file, tensor.dtype, run)
         strides = [step * tensor.dtype.itemsize for step in tensor.strides]
         return np.lib.stride_tricks.as_strided(run, tensor.shape, strides)
 
@@ -175,6 +192,16 @@ class TorchZipReader(TorchReader):
             self._fail(f"the zip header of storage {storage.key!r} is damaged")
         lengths = int.from_bytes(header[26:28], "little") + int.from_bytes(header[28:30], "little")
         return info.header_offset + 30 + lengths, info.file_size
+
+
+def _is_plain(tensor):
+    """Whether its elements follow each other in the usual order."""
+    expected = 1
+    for size, step in zip(reversed(tensor.shape), reversed(tensor.strides)):
+        if size != 1 and step != expected:
+            return False
+        expected *= size
+    return True
 
 
 def flattened(root):

@@ -21,6 +21,13 @@ class Transform:
     def shape(self, shape):
         return tuple(shape)
 
+    def view(self, array):
+        """A view of our weight that has the layout of the checkpoint's tensor, to read into.
+
+        A transform for which there is no such view says `view = None`.
+        """
+        return self.backward(array)
+
 
 @dataclass(frozen=True)
 class Transpose(Transform):
@@ -56,6 +63,7 @@ class Part(Transform):
     count: int
     axis: int
     then: Transform = Transform()
+    view = None  # the other pieces have no place in our weight
 
     def forward(self, array):
         size = array.shape[self.axis] // self.count

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import ml_dtypes
 import numpy as np
+
+from bert4keras_ext.checkpoints.arrays import as_array, dtype_of, is_floating
 
 
 @dataclass(frozen=True)
@@ -45,26 +46,6 @@ def as_lazy(tensor, dtype=None):
     if dtype is None or not is_floating(tensor.dtype):
         return tensor
     return LazyArray(tensor.shape, dtype_of(dtype), tensor.compute)
-
-
-def as_array(tensor):
-    """The values of an array or Keras variable as a NumPy array."""
-    if isinstance(tensor, np.ndarray):
-        return tensor
-    import keras
-
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def dtype_of(dtype):
-    """A NumPy dtype of whatever NumPy, Keras and people call it ("bfloat16" included)."""
-    name = getattr(dtype, "name", dtype)
-    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(dtype)
-
-
-def is_floating(dtype):
-    """Whether a dtype is a floating-point one; NumPy itself does not count bfloat16 among them."""
-    return np.issubdtype(dtype, np.floating) or dtype.name.startswith(("bfloat", "float"))
 
 
 @contextmanager

@@ -23,7 +23,7 @@ def longest_common_substring(source, target):
     length = source_end = 0
     # A longest match can only grow by one element when the end moves by one.
     for end in range(1, len(source) + 1):
-        if source[end - length - 1 : end] in target and end > length:
+        if source[end - length - 1 : end] in target:
             length, source_end = length + 1, end
     if not length:
         return 0, (0, 0, 0, 0)

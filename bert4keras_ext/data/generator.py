@@ -51,7 +51,8 @@ class DataGenerator:
     ((2, 32), (2, 1))
 
     Then `model.fit(train.forfit(), steps_per_epoch=len(train))`,
-    `model.predict(test.fortest(), steps=len(test))`, or `model.fit(train.to_dataset(), ...)`.
+    `model.predict(test.fortest(), steps=len(test))`, or `model.fit(train.to_dataset(), ...)` with
+    `validation_data=dev.to_dataset(random=False, repeat=False)`.
     """
 
     def __init__(
@@ -147,7 +148,9 @@ class DataGenerator:
         """Endless batches for `predict` and `evaluate`, in order; pass `steps=len(generator)`.
 
         The batches are whole, targets included (bert4keras yields the inputs alone): `predict`
-        ignores the targets, `evaluate` and `validation_data` need them.
+        ignores the targets, `evaluate` needs them. For `validation_data` of `fit` pass
+        `to_dataset(random=False, repeat=False)`: from the second epoch on Keras restarts a
+        Python generator with its first two batches and wherever it stands by then.
         """
         return self.forfit(random)
 

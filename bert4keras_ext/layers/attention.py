@@ -7,6 +7,7 @@ from bert4keras_ext.backend.masking import attention_normalize
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.dropout import Dropout
 
 
 @register
@@ -85,7 +86,7 @@ class MultiHeadAttention(Layer):
         self.v = self._dense("v", heads * head_size)
         self.o = self._dense("o", self.out_dim)
         if attention_dropout:
-            self.dropout = keras.layers.Dropout(attention_dropout, dtype=self.dtype_policy)
+            self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
 
     def _dense(self, name, units):
         return keras.layers.Dense(

@@ -7,12 +7,11 @@ shared models and, later, decoding with caches all come from one description.
 """
 
 import keras
-from keras import layers as keras_layers
 
 from bert4keras_ext.backend.activations import get_activation
 from bert4keras_ext.checkpoints import load_checkpoint, save_checkpoint
 from bert4keras_ext.checkpoints.names import table_of
-from bert4keras_ext.layers import Concatenate1D, LayerNormalization, MultiHeadAttention
+from bert4keras_ext.layers import Concatenate1D, Dropout, LayerNormalization, MultiHeadAttention
 
 
 class Transformer:
@@ -175,7 +174,7 @@ class Transformer:
             arguments: keyword arguments of the call.
             **kwargs: of the constructor; ``name`` identifies the layer.
         """
-        if layer is keras_layers.Dropout and not self.dropout_rate:
+        if layer in (Dropout, keras.layers.Dropout) and not self.dropout_rate:
             return inputs
         if layer is MultiHeadAttention and self.residual_attention_scores:
             kwargs["return_attention_scores"] = True
@@ -227,7 +226,7 @@ class Transformer:
         )
 
     def apply_dropout(self, inputs, name):
-        return self.apply(inputs, keras_layers.Dropout, rate=self.dropout_rate, name=name)
+        return self.apply(inputs, Dropout, rate=self.dropout_rate, name=name)
 
     @property
     def initializer(self):

@@ -56,10 +56,11 @@ class WordCache:
             return [*self.start, *map(self._character, text), *self.end]
         if self.lower and "Σ" in text:
             return [*self.start, *self.analyse(text), *self.end]
-        items, is_word = [*self.start], False
-        for part in parts:
-            items += self._word(part) if is_word else map(self._character, part)
-            is_word = not is_word
+        parts = iter(parts)
+        items = [*self.start, *map(self._character, next(parts))]
+        for word in parts:
+            items += self._word(word)
+            items += map(self._character, next(parts))
         items += self.end
         return items
 

@@ -25,6 +25,7 @@ class KeepBest(keras.callbacks.Callback):
 
     Raises:
         ValueError: another suffix or mode; ``evaluate`` returns no score of that name.
+        FileNotFoundError: ``load`` before there are any weights.
 
     Example::
 
@@ -72,6 +73,8 @@ class KeepBest(keras.callbacks.Callback):
 
     def load(self):
         """Puts the best weights into the model."""
+        if not self.filepath.is_file():
+            raise FileNotFoundError(f"no weights at {self.filepath}: train the model first")
         _bare(self.model).load_weights(self.filepath)
 
     def get_state(self):

@@ -7,9 +7,9 @@ import time
 from pathlib import Path
 
 import keras
-from keras import ops
 
 from bert4keras_ext.training.state import (
+    StateError,
     assign_state,
     read_state,
     training_variables,
@@ -56,8 +56,8 @@ def resumable_fit(
         {name: [value after each epoch]} over all runs, "seconds" among the names.
 
     Raises:
-        ValueError: the generator has no seed; the stored state is damaged, or belongs to another
-            model or other settings.
+        ValueError: the generator has no seed.
+        StateError: the stored state is damaged, or belongs to another model or other settings.
 
     Example::
 
@@ -83,6 +83,7 @@ def resumable_fit(
                 initial_epoch=keeper.epoch,
                 epochs=keeper.epoch + 1 if keeper.step else epochs,
                 callbacks=[*callbacks, keeper],
+                shuffle=False,  # the generator does it
                 verbose=verbose,
             )
             keeper.is_stopped |= model.stop_training
@@ -125,7 +126,7 @@ class _Keeper(keras.callbacks.Callback):
             was, now = ({"steps": x, **y} for x, y in (
                 (notes["steps"], notes["settings"]), (self.steps, self.settings)))  # fmt: skip
             changed = [key for key in {**was, **now} if was.get(key) != now.get(key)]
-            raise ValueError(
+            raise StateError(
                 f"expected the settings that {self.path} was made with, found others: "
                 + ", ".join(f"{key} {was.get(key)!r} -> {now.get(key)!r}" for key in changed)
                 + "; use them again, or start anew"
@@ -146,6 +147,8 @@ class _Keeper(keras.callbacks.Callback):
         if self._arrays is not None:
             assign_state(training_variables(self.model), self._arrays, self.path)
             self._arrays = None
+        elif not self.path.is_file():
+            self.write()  # the initial weights belong to the run as well
         self.first_step = self.step
         self.clock = time.perf_counter() - self.seconds
 
@@ -182,7 +185,7 @@ class _Keeper(keras.callbacks.Callback):
             "settings": self.settings,
             "callbacks": [callback.get_state() for callback in self.stateful],
         }
-        arrays = (ops.convert_to_numpy(v) for v in training_variables(self.model))
+        arrays = [variable.numpy() for variable in training_variables(self.model)]
         write_state(self.path, arrays, notes)
 
 

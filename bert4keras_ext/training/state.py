@@ -8,6 +8,10 @@ from pathlib import Path
 import numpy as np
 
 
+class StateError(ValueError):
+    """A stored state that cannot be continued: says what was expected, what found, and the fix."""
+
+
 def training_variables(model):
     """Every variable of a training, in a fixed order: weights, seeds, optimizer, metrics."""
     optimizer = [] if model.optimizer is None else model.optimizer.variables
@@ -32,13 +36,13 @@ def write_state(path, arrays, notes):
 
 
 def read_state(path):
-    """(arrays, notes) as `write_state` was given them; ValueError where the file is damaged."""
+    """(arrays, notes) as `write_state` was given them; StateError where the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as file:
             notes = json.loads(str(file["notes"]))
             arrays = [file[f"array_{n}"] for n in range(len(file.files) - 1)]
     except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise ValueError(
+        raise StateError(
             f"expected a training state in {path}, found a damaged file ({error}); delete it and "
             "start anew"
         ) from error
@@ -46,11 +50,11 @@ def read_state(path):
 
 
 def assign_state(variables, arrays, path):
-    """Puts the arrays into the variables, if all of them fit; ValueError and no change if not."""
+    """Puts the arrays into the variables, if all of them fit; StateError and no change if not."""
     expected = [tuple(variable.shape) for variable in variables]
     found = [array.shape for array in arrays]
     if expected != found:
-        raise ValueError(
+        raise StateError(
             f"expected the state of this model, optimizer and metrics ({len(expected)} variables), "
             f"found that of another one ({len(found)}) in {path}; use another folder, or start anew"
         )

@@ -77,7 +77,7 @@ def test_truncated(tmp_path, format, cut):
 @pytest.mark.parametrize("place", np.linspace(0, 0.999, 12))
 @pytest.mark.parametrize("format", WITH_CHECKSUMS)
 def test_flipped_bytes(tmp_path, format, place):
-    """Wherever a byte changes, loading fails or the weights are right: a gap may well be changed."""
+    """Wherever a byte changes, loading fails or the weights are right (it was in a gap)."""
     path, file = FORMATS[format](tmp_path)
     data = bytearray(file.read_bytes())
     data[int(place * len(data))] ^= 0x55

@@ -53,7 +53,9 @@ def test_folders_without_any(tmp_path):
     with pytest.raises(CheckpointError, match="it is empty"):
         open_checkpoint(tmp_path)
     (tmp_path / "vocab.txt").write_text("[PAD]\n")
-    with pytest.raises(CheckpointError, match=r"no checkpoint in the folder .*: vocab.txt\. Expected"):
+    with pytest.raises(
+        CheckpointError, match=r"no checkpoint in the folder .*: vocab.txt\. Expected"
+    ):
         open_checkpoint(tmp_path)
 
 
@@ -64,7 +66,13 @@ def test_no_such_file(tmp_path):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"\n", b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n", b"<html>", b"\x80\x04."],
+    [
+        b"",
+        b"\n",
+        b"version https://git-lfs.github.com/spec/v1\noid sha256:00\n",
+        b"<html>",
+        b"\x80\x04.",
+    ],
 )
 def test_unknown_contents(tmp_path, content):
     path = tmp_path / "pytorch_model.bin"

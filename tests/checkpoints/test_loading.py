@@ -166,8 +166,12 @@ def test_mapping_makes_families_without_tables_possible():
 
 def test_mapping_to_missing_names():
     checkpoint = published(FakeBuilder())
-    fails(FakeBuilder(), checkpoint, r"1 missing:\n  .*q/kernel  \(in the checkpoint: gone\)",
-          mapping={Q: "gone", "Pooler-Dense/bias": "bert/pooler/dense/bias"})
+    fails(
+        FakeBuilder(),
+        checkpoint,
+        r"1 missing:\n  .*q/kernel  \(in the checkpoint: gone\)",
+        mapping={Q: "gone", "Pooler-Dense/bias": "bert/pooler/dense/bias"},
+    )
 
 
 def test_fused_tensors(monkeypatch):
@@ -194,11 +198,12 @@ def test_error_lists_both_names_and_shapes():
     checkpoint["bert/pooler/dense/kernel"] = np.ones((8, 9))
     checkpoint["extra/variable"] = np.ones((4, 5))
     fails(
-        FakeBuilder(), checkpoint,
+        FakeBuilder(),
+        checkpoint,
         r"Cannot load dict of arrays '<dict>' into this 'bert' model",
         r"Found 46 tensors; .*'tensorflow': 45 of",
-        r"1 missing:\n  Transformer-1-FeedForward/o/bias  \(in the checkpoint: bert/encoder/layer_1/",
-        r"of another shape:\n  Pooler-Dense/kernel \(8, 8\)  \(.*bert/pooler/dense/kernel \(8, 9\)\)",
+        r"1 missing:\n  Transformer-1-FeedForward/o/bias  \(in the checkpoint: bert/encoder/layer_",
+        r"of another shape:\n  Pooler-Dense/kernel \(8, 8\)  \(.*pooler/dense/kernel \(8, 9\)\)",
         r"unused:\n  extra/variable \(4, 5\)",
         r"Likely fix: ",
     )
@@ -210,10 +215,16 @@ def test_long_lists_are_cut_to_ten():
     assert message.count("Transformer-") == 10
 
 
-@pytest.mark.parametrize("heads, advice", [
-    (("Pooler", "NSP"), "no masked language model head.*with_mlm=False.*ignore_invalid_weights=True"),
-    (("MLM",), "no next sentence head and no pooler.*with_nsp=False, with_pool=False"),
-])
+@pytest.mark.parametrize(
+    "heads, advice",
+    [
+        (
+            ("Pooler", "NSP"),
+            "no masked language model head.*with_mlm=False.*ignore_invalid_weights=True",
+        ),
+        (("MLM",), "no next sentence head and no pooler.*with_nsp=False, with_pool=False"),
+    ],
+)
 @pytest.mark.parametrize("source", SOURCES)
 def test_advice_for_absent_heads(source, heads, advice):
     fails(FakeBuilder(), published(FakeBuilder(bert_shapes(heads)), source), advice)

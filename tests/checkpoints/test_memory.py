@@ -60,12 +60,12 @@ def test_one_tensor_at_a_time(tmp_path, format):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak <= max(sizes) + 0.1 * sum(sizes), (peak, max(sizes), sum(sizes))
-    assert peak >= max(sizes) / 2  # else nothing has been measured
+    # Else nothing has been measured. (TensorFlow's reader keeps its memory from tracemalloc.)
+    assert peak >= max(sizes) / 2 or format == "tensorflow"
 
 
 PROCESS = """
-    import resource, sys
-    import keras, numpy as np
+    import keras
     from bert4keras_ext.checkpoints import load_checkpoint
     from tests.checkpoints.fake import FakeBuilder, bert_shapes
 
@@ -73,12 +73,14 @@ PROCESS = """
         rows = open("/proc/self/status").read().splitlines()
         return next(int(row.split()[1]) * 1024 for row in rows if row.startswith(key))
 
-    small, large = bert_shapes(), bert_shapes(**{sizes})
-    load_checkpoint(FakeBuilder(small), "{small}")  # TensorFlow's own start is not what is measured
-    before = memory("VmRSS")
+    load_checkpoint(FakeBuilder(bert_shapes()), "{small}")  # TensorFlow's start is not measured
     builder = FakeBuilder({{}})
-    builder.variables = {{name: keras.Variable(np.zeros(shape, "float32"))
-                         for name, shape in large.items()}}
+    builder.variables = {{
+        name: keras.Variable("random_normal", shape=shape)  # as layers make theirs
+        for name, shape in bert_shapes(**{sizes}).items()
+    }}
+    open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+    before = memory("VmRSS")
     load_checkpoint(builder, "{large}")
     print(memory("VmHWM") - before)
 """
@@ -97,13 +99,14 @@ def test_the_whole_process(tmp_path, format):
         save_checkpoint(builder, paths[name], "tensorflow" if format == "tensorflow" else "native")
     del builder
     code = textwrap.dedent(PROCESS).format(sizes=sizes, **paths)
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
-                         cwd=Path(__file__).parents[2])
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     peak = int(run.stdout.split()[-1])
     model = sum(4 * int(np.prod(shape)) for shape in large.values())
     largest = 4 * 20_000 * 256
-    assert peak <= 1.1 * model + largest, (peak / model, largest / model)
+    assert peak <= 0.1 * model + largest, (peak / model, largest / model)
 
 
 def test_writing_safetensors_streams(tmp_path):

@@ -33,9 +33,7 @@ def test_bert_is_complete(source):
 
 
 def test_numbers_go_in_and_unknown_weights_have_no_entry():
-    table = NameTable(
-        "t", "s", {"A-{i}-B/x|y": "a/layer_{i:02d}/b/x|y", "C/k": ("c", TRANSPOSE)}
-    )
+    table = NameTable("t", "s", {"A-{i}-B/x|y": "a/layer_{i:02d}/b/x|y", "C/k": ("c", TRANSPOSE)})
     assert table.entry("A-7-B/x") == ("a/layer_07/b/x", IDENTITY)
     assert table.entry("A-11-B/y") == ("a/layer_11/b/y", IDENTITY)
     assert table.entry("C/k") == ("c", TRANSPOSE)
@@ -46,14 +44,20 @@ def test_prefixes_and_spellings():
     table = table_of("bert", "huggingface")
     weights = list(bert_shapes(heads=("Pooler", "MLM")))
     usual = {table.entry(name)[0] for name in weights}
-    for prefix in (Prefix("", "bert."), Prefix("", ""), Prefix("module.", "bert."),
-                   Prefix("0.auto_model.", "")):
+    for prefix in (
+        Prefix("", "bert."),
+        Prefix("", ""),
+        Prefix("module.", "bert."),
+        Prefix("0.auto_model.", ""),
+    ):
         names = {table.spelt(name, prefix)[0] for name in usual}
         assert table.prefix(weights, names) == prefix
         for name in usual:
             assert table.find(name, names, prefix) == table.spelt(name, prefix)[0]
-    assert table.find("bert.embeddings.LayerNorm.weight", {"embeddings.LayerNorm.gamma"},
-                      Prefix()) == "embeddings.LayerNorm.gamma"
+    assert (
+        table.find("bert.embeddings.LayerNorm.weight", {"embeddings.LayerNorm.gamma"}, Prefix())
+        == "embeddings.LayerNorm.gamma"
+    )
     names = {"cls.predictions.bias", "cls.predictions.decoder.bias"}
     assert table.find("cls.predictions.bias", names, Prefix()) == "cls.predictions.bias"
 
@@ -86,7 +90,9 @@ def test_layer_mapping_is_bert4keras_variable_mapping():
     shapes = {**bert_shapes(layers=1), "Embedding-Norm/cond/kernel": (1, 1), "New/kernel": (1, 1)}
     mapping = layer_mapping(FakeBuilder(shapes))
     assert mapping["Embedding-Norm"] == [
-        "bert/embeddings/LayerNorm/beta", "bert/embeddings/LayerNorm/gamma", None
+        "bert/embeddings/LayerNorm/beta",
+        "bert/embeddings/LayerNorm/gamma",
+        None,
     ]
     assert mapping["Transformer-0-MultiHeadSelfAttention"][:3] == [
         "bert/encoder/layer_0/attention/self/query/kernel",

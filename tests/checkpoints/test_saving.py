@@ -59,7 +59,10 @@ def test_published_names_and_layout_for_tensorflow(tmp_path):
 def test_published_names_and_layout_for_pytorch(tmp_path):
     builder = FakeBuilder()
     save_checkpoint(builder, tmp_path / "folder", "huggingface")
-    arrays, values = safetensors.numpy.load_file(tmp_path / "folder/model.safetensors"), builder.values()
+    arrays, values = (
+        safetensors.numpy.load_file(tmp_path / "folder/model.safetensors"),
+        builder.values(),
+    )
     np.testing.assert_array_equal(
         arrays["bert.encoder.layer.1.output.dense.weight"],
         values["Transformer-1-FeedForward/o/kernel"].T,
@@ -180,7 +183,9 @@ def test_a_killed_write_leaves_no_half_file(tmp_path, writer, name, when):
     root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED), writer, str(path), when],
-        cwd=root, capture_output=True, text=True,
+        cwd=root,
+        capture_output=True,
+        text=True,
     )
     assert process.returncode == -signal.SIGKILL, process.stderr
     with pytest.raises(CheckpointError, match="No checkpoint at"):

@@ -26,7 +26,11 @@ def folder(tmp_path):
 def test_safetensors(folder):
     write_index(folder, {"a": "x.safetensors", "b": "x.safetensors", "c": "y.safetensors"})
     with open_checkpoint(folder) as reader:
-        assert reader.format == "sharded safetensors (2 files)" and reader.names() == ["a", "b", "c"]
+        assert reader.format == "sharded safetensors (2 files)" and reader.names() == [
+            "a",
+            "b",
+            "c",
+        ]
         reader.verify()
         reader.verify(["c"])
         for name, array in ARRAYS.items():
@@ -47,7 +51,8 @@ def test_pytorch(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "file", ["../x.safetensors", "/etc/passwd", "sub/x.safetensors", "..", ".", "", "C:x", "a\0b", 3]
+    "file",
+    ["../x.safetensors", "/etc/passwd", "sub/x.safetensors", "..", ".", "", "C:x", "a\0b", 3],
 )
 def test_files_outside_the_folder(folder, file):
     inside = folder / "inside"

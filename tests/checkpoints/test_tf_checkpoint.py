@@ -18,8 +18,14 @@ def dtype_of(name):
     return np.dtype(getattr(ml_dtypes, name) if name == "bfloat16" else name)
 
 
-@given(st.dictionaries(st.from_regex(r"[a-z]+(/[a-z_0-9]+)*", fullmatch=True),
-                       st.tuples(shapes, st.sampled_from(DTYPES)), min_size=1, max_size=4))
+@given(
+    st.dictionaries(
+        st.from_regex(r"[a-z]+(/[a-z_0-9]+)*", fullmatch=True),
+        st.tuples(shapes, st.sampled_from(DTYPES)),
+        min_size=1,
+        max_size=4,
+    )
+)
 @settings(max_examples=25, deadline=None)
 def test_round_trip(tmp_path_factory, described):
     random = np.random.default_rng(0)
@@ -49,12 +55,15 @@ def test_variables_lazy_arrays_and_dtype(tmp_path):
     tf_checkpoint.write(path, tensors, dtype="float16")
     with open_checkpoint(path) as reader:
         assert [reader.dtype(name).name for name in ("variable", "lazy", "steps")] == [
-            "float16", "float16", "int64"
+            "float16",
+            "float16",
+            "int64",
         ]
         assert reader.read("variable").tolist() == [1.5, 2.5]
         assert reader.read("lazy").tolist() == [3, 4] and reader.read("steps") == 7
     assert sorted(file.name for file in path.parent.iterdir()) == [
-        "model.ckpt.data-00000-of-00001", "model.ckpt.index"
+        "model.ckpt.data-00000-of-00001",
+        "model.ckpt.index",
     ]
 
 

@@ -43,7 +43,9 @@ def trap(tmp_path):
 
 
 @pytest.mark.parametrize("protocol", range(6))
-@pytest.mark.parametrize("wrap", [lambda x: x, lambda x: {"a": [x]}, lambda x: {"a": (1, {"b": x})}])
+@pytest.mark.parametrize(
+    "wrap", [lambda x: x, lambda x: {"a": [x]}, lambda x: {"a": (1, {"b": x})}]
+)
 def test_calls_of_anything_are_refused(trap, protocol, wrap):
     attacks = [
         Attack(os.system, f"touch {trap}"),
@@ -193,12 +195,17 @@ def test_malformed_pickles(data):
 
 def test_memo_numbers_cost_nothing():
     """Python's own unpickler would allocate a table of two thousand million entries here."""
-    assert load(b"Nr" + struct.pack("<I", 2**32 - 1) + b"0j" + struct.pack("<I", 2**32 - 1) + b".") is None
+    assert (
+        load(b"Nr" + struct.pack("<I", 2**32 - 1) + b"0j" + struct.pack("<I", 2**32 - 1) + b".")
+        is None
+    )
 
 
 def _doubled(opcode, times):
     """((((x, x), (x, x)), ...): 2**times leaves in a few bytes."""
-    return b"N\x94" + b"".join(b"h" + bytes([i, ord("h"), i]) + opcode + b"\x94" for i in range(times))
+    return b"N\x94" + b"".join(
+        b"h" + bytes([i, ord("h"), i]) + opcode + b"\x94" for i in range(times)
+    )
 
 
 @pytest.mark.parametrize("end", [b"Q.", b"}b.", b")R."])
@@ -229,7 +236,9 @@ def test_one_list_does_not_become_many_dicts():
     with pytest.raises(CheckpointError):
         load(data + b"\x87.")
     pairs = [("a", 1), ("b", 2)]
-    first, second = load(maker.pickled([Call(ORDERED_DICT, (pairs,)), Call(ORDERED_DICT, (pairs,))]))
+    first, second = load(
+        maker.pickled([Call(ORDERED_DICT, (pairs,)), Call(ORDERED_DICT, (pairs,))])
+    )
     assert (dict(first), dict(second)) == ({"a": 1, "b": 2}, {})
 
 

@@ -1,4 +1,4 @@
-"""Writes PyTorch files, good and bad, without PyTorch: what `torch.save` does, opcode for opcode."""
+"""Writes PyTorch files, good and bad, without PyTorch: what `torch.save` does."""
 
 import io
 import pickle

@@ -25,7 +25,13 @@ def test_given_buckets():
 
 @pytest.mark.parametrize(
     "item, length",
-    [("四个汉字", 4), (("两字", "三个字", 9), 5), (([1, 2], [3]), 3), ([1, 2], 2), ({"a": "xyz"}, 3)],
+    [
+        ("四个汉字", 4),
+        (("两字", "三个字", 9), 5),
+        (([1, 2], [3]), 3),
+        ([1, 2], 2),
+        ({"a": "xyz"}, 3),
+    ],
 )
 def test_text_length(item, length):
     assert text_length(item) == length
@@ -62,7 +68,7 @@ def test_generator_cuts_padding_and_still_shuffles():
     assert padding(bucketed) < 0.1 * padding(plain)
     assert [item for batch in plain for item in batch] == data
     assert sorted(item for batch in bucketed for item in batch) == sorted(data)
-    longest = [max(map(len, batch)) for batch in bucketed]
+    longest = [max(map(len, batch)) for batch in bucketed[:-1]]  # the last one is any
     assert longest != sorted(longest)
     assert len(bucketed) == len(train)
     again = Batches(data, batch_size=16, seed=7)

@@ -70,16 +70,16 @@ def test_dtypes():
 @pytest.mark.parametrize(
     "arguments, message",
     [
-        (dict(inputs=[]), "at least one row"),
-        (dict(inputs=[1, 2]), "bare number"),
-        (dict(inputs=[1, 2], length=3), "bare number"),
-        (dict(inputs=[[1]], mode="left"), "'post' or 'pre'"),
-        (dict(inputs=[[1]], seq_dims=0), "seq_dims >= 1"),
-        (dict(inputs=[[[1]]], seq_dims=2, length=3), "one entry for each"),
-        (dict(inputs=[[1]], value=0.5), "int64 can hold"),
-        (dict(inputs=[[1]], value=-np.inf), "int64 can hold"),
-        (dict(inputs=[[[1, 2]], [[1]]]), "inner shapes"),
-        (dict(inputs=[[1, [2]]]), "nested as deep"),
+        ({"inputs": []}, "at least one row"),
+        ({"inputs": [1, 2]}, "bare number"),
+        ({"inputs": [1, 2], "length": 3}, "bare number"),
+        ({"inputs": [[1]], "mode": "left"}, "'post' or 'pre'"),
+        ({"inputs": [[1]], "seq_dims": 0}, "seq_dims >= 1"),
+        ({"inputs": [[[1]]], "seq_dims": 2, "length": 3}, "one entry for each"),
+        ({"inputs": [[1]], "value": 0.5}, "int64 can hold"),
+        ({"inputs": [[1]], "value": -np.inf}, "int64 can hold"),
+        ({"inputs": [[[1, 2]], [[1]]]}, "inner shapes"),
+        ({"inputs": [[1, [2]]]}, "nested as deep"),
     ],
 )
 def test_errors(arguments, message):

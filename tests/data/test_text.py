@@ -9,8 +9,8 @@ from bert4keras_ext.data import (
     convert_to_unicode,
     is_string,
     lowercase_and_normalize,
-    strQ2B,
     string_matching,
+    strQ2B,
     text_segmentate,
     truncate_sequences,
 )
@@ -72,6 +72,11 @@ def test_segmentate_pieces_join_to_the_text(text, maxlen):
     for piece in pieces:
         body = piece.rstrip("。，\n")
         assert len(body) <= maxlen or not set(body) & set("\n。，")
+
+
+def test_segmentate_joins_while_it_fits():
+    assert text_segmentate("ab。cd。ef", 6, "。") == ["ab。cd。", "ef"]
+    assert text_segmentate("ab。cd。ef", 5, "。") == ["ab。", "cd。", "ef"]
 
 
 def test_segmentate_with_longer_separators():

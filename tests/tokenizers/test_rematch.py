@@ -69,6 +69,7 @@ def test_spans_increase_and_leave_out_only_what_vanishes(text):
         ("ßẞ你", [[0, 1], [2]]),
         ("ﬁ你", [[0], [1]]),
         ("가", [[0], [0]]),  # one syllable, two letters, two tokens
+        ("e\u302e\U0001d165", [[0, 2, 1]]),  # NFD puts the marks into another order
         ("a\u200b你\x00\ufffda", [[0], [2], [5]]),
         ("  a  b ", [[2], [5]]),
     ],

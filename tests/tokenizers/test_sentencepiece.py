@@ -76,6 +76,22 @@ def test_rematch_of_bytes(byte_tokenizer):
     assert spans[-2:] == [[2], []]
 
 
+def test_rematch_of_a_character_in_several_tokens(byte_tokenizer):
+    tokens = byte_tokenizer.tokenize("½")
+    assert len([token for token in tokens if token.strip("▁")]) > 2
+    spans = byte_tokenizer.rematch("½", tokens)
+    assert [span for span, token in zip(spans[:-1], tokens) if token.strip("▁")] == (
+        [[0]] * (len(tokens) - 1 - tokens.count("▁"))
+    )
+
+
+def test_start_and_end_that_are_ordinary_pieces():
+    tokenizer = SpTokenizer(MODEL, token_start="▁hello", token_end="world")
+    text = "2020"
+    spans = tokenizer.rematch(text, tokenizer.tokenize(text))
+    assert spans[0] == spans[-1] == [] and spans[-2] == [0, 1, 2, 3]
+
+
 def test_rematch_refuses_foreign_tokens(tokenizer):
     with pytest.raises(ValueError, match="found 'world' at position 1, which does not occur"):
         tokenizer.rematch("hello 你好", ["▁hello", "world"])

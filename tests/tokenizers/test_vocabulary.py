@@ -50,7 +50,7 @@ def test_line_ends_columns_mark_and_encoding(tmp_path):
 def test_simplified(tmp_path):
     path = write(tmp_path / "v", "[PAD]\n[UNK]\nab\n你\n##你\n你好\na.\n##ab\n[CLS]\n")
     assert load_vocab(path, simplified=True) == ({"ab": 0, "你": 1, "##ab": 2}, [2, 3, 7])
-    assert load_vocab(path, simplified=True, startswith=["[CLS]", "你"]) == (
+    assert load_vocab(path, simplified=True, startswith=["[CLS]", "你", "[CLS]"]) == (
         {"[CLS]": 0, "你": 1, "ab": 2, "##ab": 3},
         [8, 3, 2, 7],
     )
@@ -100,10 +100,17 @@ def test_save_refuses_what_would_not_read_back(tmp_path):
     assert not os.listdir(tmp_path)
 
 
-def test_save_is_all_or_nothing(tmp_path):
+def test_save_is_all_or_nothing(tmp_path, monkeypatch):
     path = tmp_path / "v"
     save_vocab(path, {"b": 1, "a": 0, "": 2, "c": 3})
     assert path.read_bytes() == b"a\nb\n\nc\n"
     with pytest.raises(UnicodeEncodeError):
         save_vocab(path, {"a": 0, "你": 1}, encoding="ascii")
+
+    def full_disk(*args):
+        raise OSError("no space left")
+
+    monkeypatch.setattr(os, "replace", full_disk)
+    with pytest.raises(OSError, match="no space left"):
+        save_vocab(path, {"a": 0})
     assert path.read_bytes() == b"a\nb\n\nc\n" and os.listdir(tmp_path) == ["v"]

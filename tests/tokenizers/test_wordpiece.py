@@ -134,6 +134,9 @@ def test_overridden_methods_are_called():
         def _is_punctuation(ch):
             return False
 
+    class Printing(Tokenizer):
+        _is_control = staticmethod(lambda ch: False)
+
     class Kana(Tokenizer):
         def _is_cjk_character(self, ch):
             return ch == "a"
@@ -150,6 +153,7 @@ def test_overridden_methods_are_called():
     assert Shouting(TOKEN_DICT).encode("你a")[0] == [2, 1, 1, 3]
     assert Loose(TOKEN_DICT).tokenize("a，b") == ["[CLS]", "a，b", "[SEP]"]
     assert Loose(TOKEN_DICT).encode("a，b")[0] == [2, 1, 3]
+    assert Printing(TOKEN_DICT).tokenize("a\0\x01") == ["[CLS]", "a\x01", "[SEP]"]
     assert Kana(TOKEN_DICT).tokenize("你aab") == ["[CLS]", "你", "a", "a", "b", "[SEP]"]
     assert Letters(TOKEN_DICT).tokenize("word a") == ["[CLS]", *"worda", "[SEP]"]
     assert Ids(TOKEN_DICT).encode("你好")[0] == [7, 7, 7, 7]
