@@ -106,6 +106,8 @@ def load_tokenizer(args, rows):
     path = args.vocab
     if path is None and args.config is not None:
         folder = Path(args.config)
+        if not folder.exists():
+            raise FileNotFoundError(f"--config {folder}: no such file or folder")
         path = (folder if folder.is_dir() else folder.parent) / "vocab.txt"
     if path is None:
         path = args.out / "vocab.txt"
@@ -181,9 +183,7 @@ def build_classifier(bert, num_labels):
 
 def compile_model(model, loss, steps, learning_rate, **metrics):
     schedule = WarmupDecay(learning_rate, total_steps=steps, warmup_steps=steps // 10)
-    model.compile(
-        Adam(schedule), loss, jit_compile=acceleration.jit_compile(), **metrics
-    )
+    model.compile(Adam(schedule), loss, jit_compile=acceleration.jit_compile(), **metrics)
 
 
 # ---- evaluation -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import ml_dtypes
 import numpy as np
 
 BLOCK = 2**18  # bytes that are read, and converted, at a time
-ASSIGNED = 2**22  # bytes of a variable that are assigned at a time
+ASSIGNED = 2**21  # bytes of a variable that are assigned at a time
 
 
 def dtype_of(dtype):
@@ -32,9 +32,11 @@ def assign(variable, value):
 
     TensorFlow copies an array before it assigns it. Row by row, that copy is never large.
     """
-    handle = getattr(getattr(variable, "value", None), "handle", None)
-    if value.nbytes <= ASSIGNED or getattr(handle, "dtype", None) != "resource":
-        variable.assign(value)  # a small one, another backend, or a variable with replicas
+    target = getattr(variable, "value", None)
+    handle = getattr(target, "handle", None)
+    replicated = hasattr(target, "values")  # as MirroredStrategy makes them
+    if value.nbytes <= ASSIGNED or handle is None or replicated:
+        variable.assign(value)
         return
     import tensorflow as tf
 

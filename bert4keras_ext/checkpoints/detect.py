@@ -102,8 +102,7 @@ def _tensorflow_prefix(path):
     ):
         raise CheckpointError(
             f"The TensorFlow checkpoint {stem!r} has data but no {Path(stem).name}.index beside "
-            "it: "
-            "fetch that file too."
+            "it: fetch that file too."
         )
     return None
 
@@ -138,6 +137,5 @@ def _open_file(path):
         f"Cannot tell the format of {str(path)!r}: it has {path.stat().st_size} bytes and begins "
         "with "
         f"{start[:16]!r}. {EXPECTED} A file of a few hundred bytes is often a Git LFS pointer: "
-        "fetch the "
-        "real one with `git lfs pull`."
+        "fetch the real one with `git lfs pull`."
     )

@@ -197,8 +197,7 @@ def _compare(own, found):
             f"{len(problems)} differences:\n  {shown}\nThis format has no layer names: it fits "
             "only "
             "the very model that save_weights was called on (a head on top counts). Build that "
-            "model "
-            "and call its load_weights, or save with save_checkpoint, which keeps names."
+            "model and call its load_weights, or save with save_checkpoint, which keeps names."
         )
 
 

@@ -77,8 +77,8 @@ def load_checkpoint(builder, checkpoint, mapping=None):
 
     Example:
 
-        report = load_checkpoint(builder,
-        "chinese_roberta_wwm_ext_L-12_H-768_A-12/bert_model.ckpt") print(report)
+        report = load_checkpoint(builder, "chinese_L-12_H-768_A-12/bert_model.ckpt")
+        len(report.loaded), report.unused
     """
     if not isinstance(checkpoint, Reader):
         with open_checkpoint(checkpoint) as reader:

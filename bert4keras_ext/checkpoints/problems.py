@@ -14,11 +14,18 @@ _HEADS = {
     "Pooler-": ("pooler", "with_pool=False"),
 }
 
+_VOCABULARY = "vocab_size (or select rows with keep_tokens)"
+_LENGTHS = {
+    "Embedding-Token/embeddings": _VOCABULARY,
+    "MLM-Bias/beta": _VOCABULARY,
+    "Embedding-Position/embeddings": "max_position",
+    "Embedding-Segment/embeddings": "segment_vocab_size (type_vocab_size in the config)",
+}
+
 _OTHERWISE = (
     "give the config and the model= that belong to this checkpoint, or the names with mapping=; "
     "ignore_invalid_weights=True leaves missing weights as they are, autoresize_weights=True "
-    "resizes "
-    "weights of another shape."
+    "resizes weights of another shape."
 )
 
 
@@ -47,11 +54,9 @@ def _fits(builder, match):
 def _message(builder, reader, plan, missing, wrong):
     lines = [
         f"Cannot load {reader.format} {reader.path!r} into this {builder.family!r} model; the "
-        "model "
-        "has not been changed.",
+        "model has not been changed.",
         f"Found {len(reader.names())} tensors; the names that fit best are those of "
-        f"{plan.source!r}: "
-        f"{len(plan.matches)} of the model's weights are among them.",
+        f"{plan.source!r}: {len(plan.matches)} of the model's weights are among them.",
     ]
     lines += _listed("missing", [f"{ours}  (in the checkpoint: {name})" for ours, name in missing])
     lines += _listed(
@@ -107,8 +112,7 @@ def _other_family(builder, reader, plan):
     if not plan.matches:
         return (
             f"no name in it is one that a {builder.family!r} model has. Say the right model=, or "
-            "give "
-            "the names with mapping={layer name: [names in the checkpoint]}."
+            "give the names with mapping={layer name: [names in the checkpoint]}."
         )
     return None
 
@@ -151,26 +155,17 @@ def _other_sizes(wrong):
     """Says which setting a wrong shape comes from; the tables' lengths can differ one by one."""
     if not wrong:
         return None
-    settings = {
-        "Embedding-Token/embeddings": "vocab_size (or select rows with keep_tokens)",
-        "MLM-Bias/beta": "vocab_size (or select rows with keep_tokens)",
-        "Embedding-Position/embeddings": "max_position",
-        "Embedding-Segment/embeddings": "segment_vocab_size (type_vocab_size in the config)",
-    }
-    lengths_only = all(
-        match.ours in settings and match.found[1:] == match.expected[1:] for match in wrong
+    tables_only = all(
+        match.ours in _LENGTHS and match.found[1:] == match.expected[1:] for match in wrong
     )
-    if lengths_only:
+    if tables_only:
         parts = {
-            settings[
-                m.ours
-            ]: f"{settings[m.ours]} is {m.expected[0]} in the model and {m.found[0]} in "
-            "the checkpoint"
-            for m in wrong
+            f"{_LENGTHS[match.ours]} is {match.expected[0]} in the model and {match.found[0]} in "
+            "the checkpoint": None
+            for match in wrong
         }
-        return "; ".join(parts.values()) + ". Set it to the checkpoint's."
+        return "; ".join(parts) + ". Set it to the checkpoint's."
     return (
         "the sizes differ, so the config does not belong to this checkpoint: use the config file "
-        "that "
-        "came with it, or autoresize_weights=True to stretch the weights on purpose."
+        "that came with it, or autoresize_weights=True to stretch the weights on purpose."
     )

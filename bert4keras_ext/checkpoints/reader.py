@@ -24,7 +24,7 @@ class Reader:
 
         with open_checkpoint("chinese_L-12_H-768_A-12/bert_model.ckpt") as reader:
             for name in reader.names():
-                print(name, reader.shape(name), reader.dtype(name))
+                reader.shape(name), reader.dtype(name)
             table = reader.read("bert/embeddings/word_embeddings")
     """
 

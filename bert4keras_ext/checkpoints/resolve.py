@@ -64,20 +64,7 @@ def resolve(builder, reader, mapping=None):
         A `Plan`.
     """
     weights = builder.named_weights()
-    in_model_shape = False
-    if mapping is None and hasattr(reader, "layers"):
-        source, wanted, ignored = (
-            "keras",
-            named_by_layer(weights, reader.layers),
-            lambda name: False,
-        )
-        in_model_shape = True
-    elif mapping is not None:
-        wanted = named_by_hand(builder, weights, mapping)
-        source, ignored = "mapping", lambda name: False
-    else:
-        source, wanted, ignored = _by_table(builder, weights, set(reader.names()))
-        in_model_shape = source == "native"
+    source, wanted, ignored = _names(builder, weights, reader, mapping)
     plan = Plan(source, unnamed=[name for name in weights if name not in wanted])
     for ours, (foreign, transform) in wanted.items():
         if foreign is None:
@@ -86,12 +73,22 @@ def resolve(builder, reader, mapping=None):
             plan.missing.append((ours, foreign))
             continue
         match = _matched(reader, ours, weights[ours], foreign, transform)
-        if not (in_model_shape and match.found == match.expected):
+        # Our own files hold the vocabulary as the model has it: nothing is to be selected again.
+        if source not in ("native", "keras") or match.found != match.expected:
             _edit_vocabulary(builder, match)
         (plan.matches if _is_weight(reader.dtype(foreign)) else plan.unfit).append(match)
     used = {match.foreign for match in plan.matches + plan.unfit}
     plan.unused = [name for name in reader.names() if name not in used and not ignored(name)]
     return plan
+
+
+def _names(builder, weights, reader, mapping):
+    """(source, {our weight: (foreign name, transform)}, which unused names are no loss)."""
+    if mapping is not None:
+        return "mapping", named_by_hand(builder, weights, mapping), lambda name: False
+    if hasattr(reader, "layers"):
+        return "keras", named_by_layer(weights, reader.layers), lambda name: False
+    return _by_table(builder, weights, set(reader.names()))
 
 
 def _is_weight(dtype):

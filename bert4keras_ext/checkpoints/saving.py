@@ -115,8 +115,7 @@ def _check_parts(foreign, members):
     if indices != list(range(members[0][2].count)):
         raise ValueError(
             f"Tensor {foreign!r} needs parts 0 to {members[0][2].count - 1}, the model has "
-            f"{indices} "
-            f"({[ours for ours, _, _ in members]})."
+            f"{indices} ({[ours for ours, _, _ in members]})."
         )
 
 
@@ -127,7 +126,6 @@ def _the_only_value(foreign, members):
         if not np.array_equal(value, its_transform.backward(as_array(another))):
             raise ValueError(
                 f"{ours} and {other} share the name {foreign!r} in this format but differ: save "
-                "with "
-                "format='native'."
+                "with format='native'."
             )
     return value

@@ -71,8 +71,7 @@ class TensorFlowReader(Reader):
             reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
             raise CheckpointError(
                 f"Cannot read {what} of TensorFlow checkpoint {self.path!r}: {reason}. Expected "
-                "the "
-                ".index file and all .data files of one checkpoint, complete; fetch them again."
+                "the .index file and all .data files of one checkpoint, complete; fetch them again."
             ) from error
 
 

@@ -106,8 +106,7 @@ class TorchReader(Reader):
         self._file.close()
         raise CheckpointError(
             f"Cannot read {self.path!r} as {self.format}: {reason}. Expected a complete file "
-            "written "
-            "by torch.save(model.state_dict(), path)."
+            "written by torch.save(model.state_dict(), path)."
         )
 
 
@@ -159,8 +158,7 @@ class TorchZipReader(TorchReader):
         if "config.json" in self._entries and "model.weights.h5" in self._entries:
             raise CheckpointError(
                 f"Cannot load {self.path!r}: it is a whole Keras model (.keras), expected a file "
-                "of "
-                "weights only. Use keras.models.load_model after `import bert4keras_ext`."
+                "of weights only. Use keras.models.load_model after `import bert4keras_ext`."
             )
         pickles = [name for name in self._entries if name.split("/")[1:] == ["data.pkl"]]
         if len(pickles) != 1:

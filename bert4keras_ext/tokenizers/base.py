@@ -115,11 +115,11 @@ class TokenizerBase:
             TypeError: a text is neither str nor a list of tokens, or maxlen is no integer.
             ValueError: another pattern or truncate_from, or a maxlen that is too small.
         """
-        ids = self._text_to_ids(first_text)
-        if second_text is None and maxlen is None:  # first, being the commonest and fastest call
-            return ids, [0] * len(ids)
         if pattern not in PATTERNS:
             raise ValueError(f"pattern: expected one of {PATTERNS}, found {pattern!r}")
+        ids = self._text_to_ids(first_text)
+        if second_text is None and maxlen is None:
+            return ids, [0] * len(ids)
         if second_text is not None:
             second = self._text_to_ids(second_text)
             return self._join(ids, second, maxlen, pattern, truncate_from)

@@ -32,7 +32,7 @@ class KeepBest(keras.callbacks.Callback):
         best = KeepBest(lambda: {"val_accuracy": accuracy(model, dev)}, "best.weights.h5",
                         monitor="val_accuracy")
         model.fit(train.forfit(), steps_per_epoch=len(train), epochs=5, callbacks=[best])
-        best.load()
+        best.load(model)
     """
 
     def __init__(self, evaluate, filepath, monitor, mode="max"):
@@ -71,11 +71,11 @@ class KeepBest(keras.callbacks.Callback):
         finally:
             draft.unlink(missing_ok=True)
 
-    def load(self):
+    def load(self, model):
         """Puts the best weights into the model."""
         if not self.filepath.is_file():
             raise FileNotFoundError(f"no weights at {self.filepath}: train the model first")
-        _bare(self.model).load_weights(self.filepath)
+        _bare(model).load_weights(self.filepath)
 
     def get_state(self):
         """What `resumable_fit` stores, so that a resumed run knows the best score."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import keras
 
+from bert4keras_ext.data.batches import as_keras_batch
 from bert4keras_ext.training.state import (
     StateError,
     assign_state,
@@ -74,6 +75,7 @@ def resumable_fit(
         keeper.read()
     else:
         keeper.path.unlink(missing_ok=True)
+    _make_all_variables(model, as_keras_batch(next(iter(train))))
     with _signals_wait(keeper), contextlib.suppress(_Stopped):
         while keeper.epoch < epochs and not keeper.is_stopped:
             # What an interruption left of an epoch is, for Keras, a short epoch of its own.
@@ -89,6 +91,17 @@ def resumable_fit(
             keeper.is_stopped |= model.stop_training
         keeper.restore_weights(model)
     return keeper.history
+
+
+def _make_all_variables(model, batch):
+    """Those of the optimizer and the metrics too, which Keras leaves to the first step."""
+    x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
+    with model.distribute_strategy.scope():
+        model.optimizer.build(model.trainable_variables)
+        y_pred = model(x, training=False)
+        model.compute_loss(x, y, y_pred, sample_weight)
+        model.compute_metrics(x, y, y_pred, sample_weight)
+    model.reset_metrics()
 
 
 class _Stopped(Exception):
@@ -147,6 +160,8 @@ class _Keeper(keras.callbacks.Callback):
         if self._arrays is not None:
             assign_state(training_variables(self.model), self._arrays, self.path)
             self._arrays = None
+            if not self.step:  # those of the epoch before
+                self.model.reset_metrics()
         elif not self.path.is_file():
             self.write()  # the initial weights belong to the run as well
         self.first_step = self.step

@@ -116,7 +116,7 @@ def main():
         config.write_report(args, history, best)
 
     with config.clear_errors():
-        best.load()
+        best.load(model)
     answers = (labels[number] for number in predict(model, test))
     submission = args.out / "tnews_predict.json"
     write_jsonl(submission, ({"id": i, "label": label} for i, label in zip(ids, answers)))

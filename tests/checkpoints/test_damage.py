@@ -47,7 +47,7 @@ FORMATS = {
     "torch legacy": lambda folder: torch(folder, maker.write_legacy),
     "keras 2": keras2,
 }
-WITH_CHECKSUMS = [name for name in FORMATS if name.startswith("tensorflow")] + ["torch zip"]
+WITH_CHECKSUMS = ["tensorflow data", "tensorflow index", "torch zip"]
 
 
 def still(builder, path):
@@ -92,11 +92,9 @@ def test_flipped_bytes(tmp_path, format, place):
         assert_same(builder.values(), FakeBuilder(seed=1).values())
 
 
-@pytest.mark.parametrize("format", WITH_CHECKSUMS)
+@pytest.mark.parametrize("format", ["tensorflow data", "torch zip"])
 def test_a_changed_weight_is_noticed(tmp_path, format):
     path, file = FORMATS[format](tmp_path)
-    if file.suffix == ".index":
-        pytest.skip("the index holds no weights")
     weight = FakeBuilder(seed=1).values()["Embedding-Token/embeddings"].tobytes()
     data = file.read_bytes()
     assert data.count(weight) == 1

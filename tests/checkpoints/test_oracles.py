@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from bert4keras_ext.checkpoints import load_checkpoint, open_checkpoint
+from bert4keras_ext.checkpoints import load_checkpoint, open_checkpoint, save_checkpoint
 from bert4keras_ext.checkpoints.names import table_of
 from tests.checkpoints.fake import FakeBuilder, bert_shapes
 from tests.shared import oracle, shared
@@ -20,6 +20,7 @@ def _index(*path):
 
 TF_CASES = {case["name"]: case for case in _index("bert4keras", "models", "index.json")}
 HF_CASES = {case["name"]: case for case in _index("hf", "index.json")}
+RECORDED = bert_shapes(vocab=60, hidden=32, inner=48, positions=40)
 FORMATS = {"model.safetensors", "pytorch_model.bin"}
 BOTH = [name for name, case in HF_CASES.items() if set(case["files"]) >= FORMATS]
 HEADS = {
@@ -110,6 +111,26 @@ def test_hugging_face_tables_use_every_tensor(name):
         report = load_checkpoint(FakeBuilder(shapes), folder / file)
         assert (report.source, report.unused) == ("huggingface", [])
         assert list(report.loaded) == list(shapes)
+
+
+def test_a_recorded_file_is_written_again(tmp_path):
+    """From TensorFlow's file to PyTorch's names and back to TensorFlow's: nothing is lost."""
+    first, second = FakeBuilder(RECORDED), FakeBuilder(RECORDED)
+    original = oracle("bert4keras", "models", "bert_nsp_mlm") / "model.ckpt"
+    load_checkpoint(first, original)
+    save_checkpoint(first, tmp_path, "huggingface")
+    load_checkpoint(second, tmp_path)
+    save_checkpoint(second, tmp_path / "model.ckpt")
+    with open_checkpoint(original) as old, open_checkpoint(tmp_path / "model.ckpt") as new:
+        assert old.names() == new.names()
+        for name in old.names():
+            np.testing.assert_array_equal(old.read(name), new.read(name), err_msg=name)
+
+
+def test_pytorch_names_are_those_of_transformers(tmp_path):
+    case = HF_CASES["bert_pretraining"]
+    written = save_checkpoint(FakeBuilder(), tmp_path, "huggingface")
+    assert set(written.values()) == set(case["tensors"])  # both have two layers
 
 
 def _number(layer):

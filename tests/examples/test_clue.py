@@ -1,0 +1,206 @@
+import json
+import os
+import signal
+import subprocess
+import time
+
+import numpy as np
+import pytest
+from running import check_fails, check_quiet, command, environment, run_example
+
+FILES = {"best.weights.h5", "curve.png", "results.json", "state.npz"}
+LONG_RUN = ("--epochs", 3, "--batch-size", 4, "--save-steps", 1)  # 32 steps an epoch
+
+
+def write_rows(path, rows):
+    text = "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+    path.write_text(text, encoding="utf-8")
+
+
+@pytest.fixture
+def tnews(tmp_path):
+    """A folder with the names and rows of CLUE's tnews_public."""
+    folder = tmp_path / "tnews_public"
+    folder.mkdir()
+    labels = [("100", "news_story"), ("101", "news_culture"), ("116", "news_game")]
+    rows = [
+        {"label": label, "label_desc": name, "sentence": f"第{n}条{name}", "keywords": ""}
+        for n, (label, name) in enumerate(labels * 8)
+    ]
+    write_rows(folder / "train.json", rows)
+    write_rows(folder / "dev.json", rows[:6])
+    write_rows(folder / "test.json", [
+        {"id": n, "sentence": f"第{n}条", "keywords": ""} for n in range(5)
+    ])  # fmt: skip
+    write_rows(folder / "labels.json", [{"label": a, "label_desc": b} for a, b in labels])
+    return folder
+
+
+@pytest.fixture
+def afqmc(tmp_path):
+    """A folder with the names and rows of CLUE's afqmc_public."""
+    folder = tmp_path / "afqmc_public"
+    folder.mkdir()
+    rows = [
+        {"sentence1": f"花呗额度{n}", "sentence2": "如何提升额度", "label": str(n % 2)}
+        for n in range(20)
+    ]
+    write_rows(folder / "train.json", rows)
+    write_rows(folder / "dev.json", rows[:7])
+    write_rows(folder / "test.json", [
+        {"id": n, "sentence1": "借呗", "sentence2": "花呗"} for n in range(4)
+    ])  # fmt: skip
+    return folder
+
+
+def lines_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.parametrize("task", ["tnews", "afqmc"])
+def test_smoke_needs_nothing_and_leaves_the_promised_files(tmp_path, task):
+    result = run_example(f"clue/{task}.py", "--smoke", "--epochs", 1, folder=tmp_path)
+    check_quiet(result)
+    out = tmp_path / "runs" / task
+    assert {path.name for path in out.iterdir()} == {*FILES, "data", f"{task}_predict.json"}
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert [row["id"] for row in lines_of(out / f"{task}_predict.json")] == list(range(64))
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert results["task"] == task
+    assert results["scores"]["val_accuracy"] == [results["best_dev_accuracy"]]
+    assert results["best_epoch"] == 1
+    assert "--smoke" in results["command"]
+
+
+def test_tnews_official_files_and_submission(tnews, tmp_path):
+    arguments = ("--smoke", "--epochs", 2, "--data", tnews, "--out", tmp_path / "out")
+    check_quiet(run_example("clue/tnews.py", *arguments, folder=tmp_path))
+    rows = lines_of(tmp_path / "out" / "tnews_predict.json")
+    assert [list(row) for row in rows] == [["id", "label"]] * 5
+    assert [row["id"] for row in rows] == [0, 1, 2, 3, 4]
+    assert {row["label"] for row in rows} <= {"100", "101", "116"}
+
+
+def test_afqmc_official_files_and_submission(afqmc, tmp_path):
+    arguments = ("--smoke", "--epochs", 1, "--pooling", "avg", "--data", afqmc, "--out", "out")
+    check_quiet(run_example("clue/afqmc.py", *arguments, folder=tmp_path))
+    rows = lines_of(tmp_path / "out" / "afqmc_predict.json")
+    assert [row["id"] for row in rows] == [0, 1, 2, 3]
+    assert {row["label"] for row in rows} <= {"0", "1"}
+
+
+def test_afqmc_tables(afqmc, tmp_path):
+    for name in ("train", "dev"):
+        rows = lines_of(afqmc / f"{name}.json")
+        text = "".join("\t".join(row.values()) + "\n" for row in rows)
+        (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
+    arguments = ("--smoke", "--epochs", 1, "--data", tmp_path, "--out", tmp_path / "out")
+    check_quiet(run_example("clue/afqmc.py", *arguments, folder=tmp_path))
+    assert len(lines_of(tmp_path / "out" / "afqmc_predict.json")) == 7  # the dev rows
+
+
+def interrupt(task, folder, number):
+    """Starts a run and sends it a signal as soon as its state lies on the disk."""
+    arguments = ("--smoke", *LONG_RUN, "--out", folder / "cut")
+    process = subprocess.Popen(
+        command(f"clue/{task}.py", *arguments), cwd=folder, env=environment(),
+        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    deadline = time.monotonic() + 300
+    while not (folder / "cut" / "state.npz").exists():
+        assert process.poll() is None, process.stderr.read()
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.kill(process.pid, number)
+    return process.wait(timeout=300), process.stderr.read()
+
+
+def check_same_run(found, wanted, task):
+    """Scores, predictions and final state equal, but for the seconds."""
+    a, b = (json.loads((f / "results.json").read_text(encoding="utf-8")) for f in (found, wanted))
+    for results in (a, b):
+        results["scores"].pop("seconds")
+    for key in ("scores", "best_dev_accuracy", "best_epoch"):
+        assert a[key] == b[key]
+    name = f"{task}_predict.json"
+    assert (found / name).read_text() == (wanted / name).read_text()
+    with np.load(found / "state.npz") as x, np.load(wanted / "state.npz") as y:
+        assert x.files == y.files
+        for key in set(x.files) - {"notes"}:
+            np.testing.assert_array_equal(x[key], y[key])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "task, number", [("tnews", signal.SIGKILL), ("afqmc", signal.SIGKILL), ("tnews", signal.SIGINT)]
+)
+def test_a_killed_run_resumes_to_the_same_result(tmp_path, task, number):
+    code, errors = interrupt(task, tmp_path, number)
+    if number == signal.SIGKILL:
+        assert code == -signal.SIGKILL
+    else:
+        assert code == 130 and "--resume" in errors and "Traceback" not in errors
+    assert not (tmp_path / "cut" / "results.json").exists()
+
+    for folder in ("cut", "whole"):
+        arguments = ("--smoke", *LONG_RUN, "--resume", "--out", tmp_path / folder)
+        check_quiet(run_example(f"clue/{task}.py", *arguments, folder=tmp_path))
+    check_same_run(tmp_path / "cut", tmp_path / "whole", task)
+
+
+def test_epochs_0_predicts_again(tnews, tmp_path):
+    arguments = ("--smoke", "--data", tnews, "--out", tmp_path / "out")
+    check_quiet(run_example("clue/tnews.py", *arguments, "--epochs", 1, folder=tmp_path))
+    predictions = tmp_path / "out" / "tnews_predict.json"
+    before = predictions.read_text()
+    predictions.unlink()
+    check_quiet(run_example("clue/tnews.py", *arguments, "--epochs", 0, folder=tmp_path))
+    assert predictions.read_text() == before
+
+
+def test_resume_with_other_settings_is_refused(tnews, tmp_path):
+    arguments = ("--smoke", "--data", tnews, "--out", tmp_path / "out", "--epochs", 1)
+    check_quiet(run_example("clue/tnews.py", *arguments, folder=tmp_path))
+    result = run_example("clue/tnews.py", *arguments, "--resume", "--maxlen", 64, folder=tmp_path)
+    check_fails(result, "maxlen 128 -> 64")
+
+
+@pytest.mark.parametrize("task", ["tnews", "afqmc"])
+def test_missing_data_folder(tmp_path, task):
+    result = run_example(f"clue/{task}.py", "--data", "nowhere", folder=tmp_path)
+    check_fails(result, f"{task}.py: no data folder nowhere", "--data")
+
+
+def test_missing_dev_file(afqmc, tmp_path):
+    (afqmc / "dev.json").unlink()
+    result = run_example("clue/afqmc.py", "--data", afqmc, folder=tmp_path)
+    check_fails(result, "no dev.json or dev.txt", "train.json")
+
+
+def test_missing_base_model(afqmc, tmp_path):
+    result = run_example("clue/afqmc.py", "--data", afqmc, folder=tmp_path)
+    check_fails(result, "no base model at", "--config FOLDER")
+
+
+def test_config_file_without_its_weights(afqmc, tmp_path):
+    (tmp_path / "bert_config.json").write_text("{}")
+    arguments = ("--data", afqmc, "--config", "bert_config.json")
+    check_fails(run_example("clue/afqmc.py", *arguments, folder=tmp_path), "--checkpoint PATH")
+
+
+def test_missing_vocabulary(afqmc, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    arguments = ("--data", afqmc, "--config", tmp_path)
+    check_fails(run_example("clue/afqmc.py", *arguments, folder=tmp_path), "vocab.txt")
+
+
+@pytest.mark.parametrize("label", ["999", None])
+def test_wrong_or_missing_label(tnews, tmp_path, label):
+    write_rows(tnews / "dev.json", [{"label": label, "sentence": "坏"}])
+    result = run_example("clue/tnews.py", "--smoke", "--data", tnews, folder=tmp_path)
+    check_fails(result, "dev.json", "label")
+
+
+def test_nothing_to_predict_with(tnews, tmp_path):
+    arguments = ("--smoke", "--data", tnews, "--epochs", 0)
+    check_fails(run_example("clue/tnews.py", *arguments, folder=tmp_path), "train the model first")
