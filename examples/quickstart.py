@@ -98,7 +98,13 @@ def load_data(args):
         write_data(folder, *((256, 64) if args.smoke else ()))
     names, train_file = folder / "labels.json", folder / "train.json"
     labels = list(read_labels(names)) if names.exists() else distinct_labels(read_jsonl(train_file))
-    return read_tnews(train_file, labels), read_tnews(folder / "dev.json", labels), labels
+    splits = [read_tnews(path, labels) for path in (train_file, folder / "dev.json")]
+    if args.smoke:
+        splits = [rows[:256] for rows in splits]
+    for path, rows in zip(("train.json", "dev.json"), splits):
+        if not rows or any(label is None for _, label in rows):
+            raise ValueError(f"{folder / path}: expected rows that have a label, found some without")
+    return *splits, labels
 
 
 def load_tokenizer(args, rows):
@@ -141,6 +147,7 @@ class MaskedTexts(Texts):
     """Batches for the masked language model: other tokens are masked in each epoch."""
 
     def make_batch(self, token_ids, labels):
+        # Of the seed, the epoch and the batch: the same in each run, another in each epoch.
         rng = np.random.default_rng([self.seed, self.epoch, *token_ids[0]])
         is_text = token_ids >= len(SPECIAL_TOKENS)
         for special in ("start", "end", "unk", "pad", "mask"):
@@ -224,9 +231,8 @@ def main():
     settings = (tokenizer, args.maxlen, args.batch_size, args.seed)
     train, dev = Texts(train_rows, *settings), Texts(dev_rows, *settings)
 
-    pretrain_epochs, history = args.pretrain_epochs, {}
-    if pretrain_epochs is None:
-        pretrain_epochs = 2
+    pretrain_epochs = 2 if args.pretrain_epochs is None else args.pretrain_epochs
+    history = {}
     if bert.with_mlm and pretrain_epochs:
         print("Pretraining: masked language model")
         masked = MaskedTexts(train_rows, *settings)

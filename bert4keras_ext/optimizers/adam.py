@@ -8,20 +8,20 @@ from bert4keras_ext.backend.registration import register
 
 @register
 class Adam(keras.optimizers.Adam):
-    """Adam with a bias-correction switch, and a fused update on TensorFlow.
+    """Adam as in its paper, with a bias-correction switch, fused on TensorFlow.
 
-    ``m = b1 m + (1 - b1) g``, ``v = b2 v + (1 - b2) g^2``,
-    ``w -= lr * c * m / (sqrt(v) + epsilon)`` with ``c = sqrt(1 - b2^t) / (1 - b1^t)``, or
-    ``c = 1`` without bias correction, as BERT was trained.
+    ``m = b1 m + (1 - b1) g``, ``v = b2 v + (1 - b2) g^2``, then
+    ``w -= lr * m' / (sqrt(v') + epsilon)`` with ``m' = m / (1 - b1^t)``, ``v' = v / (1 - b2^t)``;
+    without bias correction, as BERT was trained, ``m' = m`` and ``v' = v``.
 
-    Keras writes each of these lines as several operations over the whole weight; TensorFlow's
-    kernel does all of them in one pass. Results differ by rounding
-    only.
+    (Keras adds epsilon to the root of the uncorrected v, which makes it larger in early steps.
+    This one equals bert4keras and PyTorch.) Keras writes each line as several operations over the
+    whole weight; TensorFlow's kernel does all of them in one pass. Results differ by rounding.
 
     Args:
         learning_rate: a float, a schedule or a callable.
         beta_1, beta_2: decay of the two moments.
-        epsilon: added to the root; 1e-6 as in bert4keras.
+        epsilon: added to the root of the corrected moment; 1e-6 as in bert4keras.
         bias_correction: divide the moments by ``1 - b^t``.
         **kwargs: those of ``keras.optimizers.Adam`` (weight_decay, clipnorm, ...).
 
@@ -50,44 +50,52 @@ class Adam(keras.optimizers.Adam):
         self.bias_correction = bias_correction
 
     def update_step(self, gradient, variable, learning_rate):
-        fused = keras.backend.backend() == "tensorflow" and not self.amsgrad
-        if fused:
+        if keras.backend.backend() == "tensorflow" and not self.amsgrad:
             self._fused_step(gradient, variable, learning_rate)
-        elif self.bias_correction:
-            super().update_step(gradient, variable, learning_rate)
         else:
-            # Keras corrects always: its factor is divided out of the learning rate again.
-            super().update_step(gradient, variable, learning_rate / self._correction())
+            self._plain_step(gradient, variable, learning_rate)
 
-    def _powers(self, dtype="float32"):
-        """(b1^t, b2^t); zeros, for which the correction is 1, where it is switched off."""
+    def _powers(self, dtype):
+        """(b1^t, b2^t); zeros, for which nothing is corrected, where that is switched off."""
         if not self.bias_correction:
             return ops.zeros((), dtype), ops.zeros((), dtype)
         step = ops.cast(self.iterations + 1, dtype)
         return tuple(ops.power(ops.cast(b, dtype), step) for b in (self.beta_1, self.beta_2))
-
-    def _correction(self):
-        step = ops.cast(self.iterations + 1, "float32")
-        return ops.sqrt(1 - self.beta_2**step) / (1 - self.beta_1**step)
 
     def _fused_step(self, gradient, variable, learning_rate):
         import tensorflow as tf
 
         index = self._get_variable_index(variable)
         dtype = variable.dtype
-        beta_1_power, beta_2_power = self._powers(dtype)
+        power_1, power_2 = self._powers(dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
             m=self._momentums[index].value.handle,
             v=self._velocities[index].value.handle,
-            beta1_power=beta_1_power,
-            beta2_power=beta_2_power,
+            beta1_power=power_1,
+            beta2_power=power_2,
             lr=tf.cast(learning_rate, dtype),
             beta1=tf.cast(self.beta_1, dtype),
             beta2=tf.cast(self.beta_2, dtype),
-            epsilon=tf.cast(self.epsilon, dtype),
+            # The kernel adds epsilon to sqrt(v): scaled like this it is added to sqrt(v').
+            epsilon=tf.cast(self.epsilon, dtype) * tf.sqrt(1 - power_2),
             grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
         )
+
+    def _plain_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        m, v = self._momentums[index], self._velocities[index]
+        gradient = ops.cast(gradient, variable.dtype)
+        self.assign(m, m + (gradient - m) * (1 - self.beta_1))
+        self.assign(v, v + (ops.square(gradient) - v) * (1 - self.beta_2))
+        if self.amsgrad:
+            largest = self._velocity_hats[index]
+            self.assign(largest, ops.maximum(largest, v))
+            v = largest
+        power_1, power_2 = self._powers(variable.dtype)
+        root = ops.sqrt(v / (1 - power_2)) + self.epsilon
+        rate = ops.cast(learning_rate, variable.dtype) / (1 - power_1)
+        self.assign_sub(variable, rate * m / root)
 
     def get_config(self):
         return {**super().get_config(), "bias_correction": self.bias_correction}

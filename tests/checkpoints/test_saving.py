@@ -192,3 +192,17 @@ def test_a_killed_write_leaves_no_half_file(tmp_path, writer, name, when):
         open_checkpoint(path)
     with pytest.raises(CheckpointError):  # nor does the folder's search take what is left for one
         open_checkpoint(tmp_path)
+
+
+def test_an_interrupted_overwrite_is_no_mixture(tmp_path, monkeypatch):
+    """Of TensorFlow's two files one cannot be exchanged with the other; nobody may read them mixed."""
+    tf_checkpoint.write(tmp_path / "m.ckpt", {"a": np.ones(3, "float32")})
+
+    def stop(*paths):
+        raise OSError("interrupted")
+
+    monkeypatch.setattr(os, "replace", stop)
+    with pytest.raises(OSError, match="interrupted"):
+        tf_checkpoint.write(tmp_path / "m.ckpt", {"a": np.zeros(3, "float32")})
+    with pytest.raises(CheckpointError, match="No checkpoint at"):
+        open_checkpoint(tmp_path / "m.ckpt")
