@@ -1,4 +1,5 @@
 """Packaging of bert4keras_ext: metadata, requirements and extras."""
+
 import pathlib
 
 from setuptools import find_packages, setup
@@ -17,7 +18,7 @@ PLOT = ["matplotlib>=3.8"]
 setup(
     name="bert4keras_ext",
     version=read_version(),
-    description="A Keras 3 toolkit in the bert4keras style: Chinese Transformers as plain Keras models",
+    description="Chinese Transformers as plain Keras 3 models, in the bert4keras style",
     long_description=(ROOT / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",

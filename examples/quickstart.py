@@ -70,7 +70,7 @@ def read_arguments():
     parser.add_argument("--checkpoint", help="pretrained weights (found by itself in a folder)")
     parser.add_argument("--vocab", help="vocab.txt (found by itself in a folder)")
     parser.add_argument("--maxlen", type=int, default=32, help="tokens a text (default 32)")
-    parser.add_argument("--batch-size", type=int, default=64, help="(default 64)")
+    parser.add_argument("--batch-size", type=int, default=32, help="(default 32)")
     parser.add_argument("--epochs", type=int, default=3, help="of the classifier (default 3)")
     parser.add_argument(
         "--pretrain-epochs", type=int,
@@ -103,7 +103,7 @@ def load_data(args):
         splits = [rows[:256] for rows in splits]
     for path, rows in zip(("train.json", "dev.json"), splits):
         if not rows or any(label is None for _, label in rows):
-            raise ValueError(f"{folder / path}: expected rows that have a label, found some without")
+            raise ValueError(f"{folder / path}: expected labelled rows, found some without label")
     return *splits, labels
 
 

@@ -55,7 +55,9 @@ def test_nothing_imports_anything_above_itself(path):
 
 def test_checkpoints_know_no_models():
     for path in (PACKAGE / "checkpoints").rglob("*.py"):
-        assert not any(name.startswith("bert4keras_ext.models") for name, _ in imports(parsed(path)))
+        assert not any(
+            name.startswith("bert4keras_ext.models") for name, _ in imports(parsed(path))
+        )
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
@@ -100,6 +102,8 @@ def test_importing_the_package_loads_no_heavy_library():
         "import keras, sys; before = set(sys.modules); import bert4keras_ext;"
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
     )
-    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
     heavy = {"jieba", "sentencepiece", "matplotlib", "sklearn", "scipy", "safetensors", "torch"}
     assert not heavy & set(run.stdout.split())

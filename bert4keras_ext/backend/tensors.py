@@ -4,7 +4,7 @@ from keras import backend, ops
 
 
 def check_length(length, limit, message):
-    """Fails with ``message`` when a length exceeds ``limit``, also where it is known only at run time.
+    """Fails with ``message`` when a length exceeds ``limit``, even if known only at run time.
 
     Args:
         length: an int, or a scalar tensor as ``ops.shape(x)[1]`` gives it in a graph.

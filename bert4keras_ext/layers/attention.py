@@ -141,14 +141,15 @@ class MultiHeadAttention(Layer):
         if self.attention_scale:
             # Scaling the queries costs less than scaling the scores.
             query = query * (self.key_size**-0.5)
-        query = ops.transpose(self.split_heads(query), (0, 2, 1, 3))  # (batch, heads, query, size)
-        key = ops.transpose(self.split_heads(self.k(key)), (0, 2, 3, 1))  # (batch, heads, size, key)
+        query = ops.transpose(self.split_heads(query), (0, 2, 1, 3))  # (batch, heads, query, _)
+        key = ops.transpose(self.split_heads(self.k(key)), (0, 2, 3, 1))  # (batch, heads, _, key)
         return ops.matmul(query, key)
 
     def context(self, weights, value):
         """Averages of the values, heads joined: (batch, query, heads * head_size)."""
         value = ops.transpose(self.split_heads(self.v(value)), (0, 2, 1, 3))
-        context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))  # (batch, query, heads, _)
+        context = ops.matmul(weights, value)  # (batch, heads, query, size)
+        context = ops.transpose(context, (0, 2, 1, 3))
         length = ops.shape(context)[1]
         return ops.reshape(context, (-1, length, self.heads * self.head_size))
 

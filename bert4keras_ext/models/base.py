@@ -194,12 +194,9 @@ class Transformer:
         layer = self.layers[name]
         query, key, value = inputs if isinstance(inputs, (list, tuple)) else [inputs] * 3
         if name in self.attention_caches:
-            key, value = (
-                self.apply([cache, x], Concatenate1D, name=f"{name[len(self.prefix):]}-Cached-{kind}")
-                for kind, cache, x in zip(
-                    ("Key", "Value"), self.attention_caches[name], (key, value)
-                )
-            )  # fmt: skip
+            caches, short = self.attention_caches[name], name.removeprefix(self.prefix)
+            key = self.apply([caches[0], key], Concatenate1D, name=f"{short}-Cached-Key")
+            value = self.apply([caches[1], value], Concatenate1D, name=f"{short}-Cached-Value")
         if key is not query:
             arguments = {"key": key, "value": value, **arguments}
         if not layer.return_attention_scores:

@@ -58,7 +58,9 @@ def test_names_survive_serialization():
 
 
 def test_a_dense_layer_with_our_activation_is_reloaded(tmp_path):
-    model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2, get_activation("gelu_tanh"))])
+    model = keras.Sequential(
+        [keras.Input((3,)), keras.layers.Dense(2, get_activation("gelu_tanh"))]
+    )
     model.save(tmp_path / "m.keras")
     loaded = keras.models.load_model(tmp_path / "m.keras")
     assert loaded.layers[0].activation is activations.gelu_tanh

@@ -195,7 +195,7 @@ def test_a_killed_write_leaves_no_half_file(tmp_path, writer, name, when):
 
 
 def test_an_interrupted_overwrite_is_no_mixture(tmp_path, monkeypatch):
-    """Of TensorFlow's two files one cannot be exchanged with the other; nobody may read them mixed."""
+    """TensorFlow's two files cannot be exchanged at once; nobody may read them mixed."""
     tf_checkpoint.write(tmp_path / "m.ckpt", {"a": np.ones(3, "float32")})
 
     def stop(*paths):

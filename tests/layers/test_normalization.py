@@ -15,7 +15,9 @@ CONDITION = np.random.default_rng(1).normal(size=(2, 7)).astype("float32")
 MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
 
 
-@pytest.mark.parametrize("name", NORMS + ["scale_offset", "scale_offset_cond", "scale_offset_const"])
+@pytest.mark.parametrize(
+    "name", NORMS + ["scale_offset", "scale_offset_cond", "scale_offset_const"]
+)
 def test_equals_bert4keras(name):
     case = recorded_case(name)
     layer = (LayerNormalization if name.startswith("ln") else ScaleOffset)(**case.config)

@@ -11,9 +11,18 @@ from bert4keras_ext.layers import MultiHeadAttention
 from bert4keras_ext.models import BERT, build_transformer_model, register_model
 from bert4keras_ext.models.registry import MODELS
 
-CONFIG = dict(vocab_size=50, hidden_size=16, num_hidden_layers=3, num_attention_heads=2,
-              intermediate_size=24, hidden_act="gelu", hidden_dropout_prob=0.1,
-              attention_probs_dropout_prob=0.1, max_position_embeddings=20, type_vocab_size=2)  # fmt: skip
+CONFIG = dict(
+    vocab_size=50,
+    hidden_size=16,
+    num_hidden_layers=3,
+    num_attention_heads=2,
+    intermediate_size=24,
+    hidden_act="gelu",
+    hidden_dropout_prob=0.1,
+    attention_probs_dropout_prob=0.1,
+    max_position_embeddings=20,
+    type_vocab_size=2,
+)
 TOKENS = np.array([[2, 7, 9, 3, 11, 3], [2, 8, 3, 5, 3, 0]])
 SEGMENTS = np.array([[0, 0, 0, 0, 1, 1], [0, 0, 0, 1, 1, 0]])
 
@@ -144,7 +153,9 @@ def test_keywords_win_over_the_file_and_files_are_read(tmp_path):
 def test_a_folder_of_a_language_model_gets_its_mask(tmp_path):
     config = {**CONFIG, "model_type": "bert", "is_decoder": True}
     (tmp_path / "config.json").write_text(json.dumps(config))
-    names = [l.name for l in build_transformer_model(tmp_path, checkpoint_path=False).layers]
+    names = [
+        layer.name for layer in build_transformer_model(tmp_path, checkpoint_path=False).layers
+    ]
     assert "Attention-LM-Mask" in names
 
 
