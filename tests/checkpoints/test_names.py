@@ -7,12 +7,11 @@ from bert4keras_ext.checkpoints.names import (
     NameTable,
     Prefix,
     families,
-    layer_mapping,
     table_of,
     tables_of,
 )
 from bert4keras_ext.checkpoints.transforms import IDENTITY, TRANSPOSE, Part
-from tests.checkpoints.fake import FakeBuilder, bert_shapes
+from tests.checkpoints.fake import bert_shapes
 
 
 @pytest.mark.parametrize("key", TABLES)
@@ -84,22 +83,6 @@ def test_families():
         tables_of("elmo")
     with pytest.raises(ValueError, match="'flax' names.*expected one of huggingface, tensorflow"):
         table_of("bert", "flax")
-
-
-def test_layer_mapping_is_bert4keras_variable_mapping():
-    shapes = {**bert_shapes(layers=1), "Embedding-Norm/cond/kernel": (1, 1), "New/kernel": (1, 1)}
-    mapping = layer_mapping(FakeBuilder(shapes))
-    assert mapping["Embedding-Norm"] == [
-        "bert/embeddings/LayerNorm/beta",
-        "bert/embeddings/LayerNorm/gamma",
-        None,
-    ]
-    assert mapping["Transformer-0-MultiHeadSelfAttention"][:3] == [
-        "bert/encoder/layer_0/attention/self/query/kernel",
-        "bert/encoder/layer_0/attention/self/query/bias",
-        "bert/encoder/layer_0/attention/self/key/kernel",
-    ]
-    assert "New" not in mapping
 
 
 def test_part_shapes():

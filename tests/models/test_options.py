@@ -104,8 +104,12 @@ def test_two_models_with_prefixes_live_in_one():
 
 def test_additional_inputs_and_condition():
     condition = keras.Input((4,), name="Condition")
-    builder = build(layer_norm_cond=condition, layer_norm_cond_hidden_size=5,
-                    layer_norm_cond_hidden_act="relu", additional_input_layers=condition)  # fmt: skip
+    builder = build(
+        layer_norm_cond=condition,
+        layer_norm_cond_hidden_size=5,
+        layer_norm_cond_hidden_act="relu",
+        additional_input_layers=condition,
+    )
     randomize(builder.model)
     rng = np.random.default_rng(0)
     a, b = (predict(builder, rng.normal(size=(2, 4))) for _ in range(2))

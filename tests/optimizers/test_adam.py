@@ -100,8 +100,16 @@ def tiny_model():
 DATA = np.random.default_rng(2).normal(size=(32, 4)), np.random.default_rng(3).normal(size=(32, 1))
 
 
-@pytest.mark.parametrize("extra", [{}, {"weight_decay": 0.01}, {"global_clipnorm": 0.1},
-                                   {"gradient_accumulation_steps": 2}, {"use_ema": True}])  # fmt: skip
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"weight_decay": 0.01},
+        {"global_clipnorm": 0.1},
+        {"gradient_accumulation_steps": 2},
+        {"use_ema": True},
+    ],
+)
 def test_keras_own_options_work_as_in_keras(extra):
     """With an epsilon too small to matter, for Keras adds it elsewhere."""
     histories = []

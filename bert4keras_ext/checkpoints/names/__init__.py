@@ -48,22 +48,4 @@ def table_of(family, source):
     return tables[source]
 
 
-def layer_mapping(builder, source="tensorflow"):
-    """{layer name: [foreign names in the layer's weight order]}: bert4keras' variable_mapping.
-
-    Args:
-        builder: the model's builder; see `bert4keras_ext.checkpoints.load_checkpoint`.
-        source: whose names.
-
-    Weights without a foreign name are None, which leaves them as they are when loading; a layer
-    of which no weight has a name is left out.
-    """
-    table = table_of(builder.family, source)
-    mapping = {}
-    for ours in builder.named_weights():
-        entry = table.entry(ours)
-        mapping.setdefault(ours.partition("/")[0], []).append(entry and entry[0])
-    return {layer: names for layer, names in mapping.items() if any(names)}
-
-
-__all__ = ["TABLES", "NameTable", "Prefix", "families", "layer_mapping", "table_of", "tables_of"]
+__all__ = ["TABLES", "NameTable", "Prefix", "families", "table_of", "tables_of"]
