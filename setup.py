@@ -44,7 +44,6 @@ setup(
         "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", *EVAL, *PLOT],
     },
     classifiers=[
-        "License :: OSI Approved :: Apache Software License",
         "Programming Language :: Python :: 3",
         "Topic :: Scientific/Engineering :: Artificial Intelligence",
         "Natural Language :: Chinese (Simplified)",

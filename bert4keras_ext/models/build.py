@@ -36,8 +36,9 @@ def build_transformer_model(
     """Builds a Transformer from a config and loads a checkpoint into it.
 
     Args:
-        config_path: a JSON file (``bert_config.json``), a dict, a folder in Hugging Face layout
-            (then checkpoint and model are found from it), or None (all sizes as keywords).
+        config_path: a JSON file (``bert_config.json``), a dict, a folder in Hugging Face's or
+            Google's layout (then checkpoint and model are found from it), or None (all sizes as
+            keywords).
         checkpoint_path: a TensorFlow checkpoint (``bert_model.ckpt``), safetensors, a PyTorch
             ``.bin``, our own by-name safetensors, ``.weights.h5``, or a folder of them; None
             leaves the weights random, and loads what a folder given as ``config_path`` holds.

@@ -13,6 +13,7 @@ RENAMES = {
     "attention_probs_dropout_prob": "attention_dropout_rate",
     "type_vocab_size": "segment_vocab_size",
 }
+FOLDER_NAMES = ("config.json", "bert_config.json")  # Hugging Face's, Google's
 DEFAULTS = {"max_position": 512, "segment_vocab_size": 2}
 REQUIRED = (
     "vocab_size",
@@ -25,7 +26,7 @@ REQUIRED = (
 
 
 def read_config(source):
-    """A config dict from a JSON path, a folder with config.json, a dict, or None (empty).
+    """A config dict from a JSON path, a folder with one in it, a dict, or None (empty).
 
     Raises:
         FileNotFoundError: no such file, or no config.json in the folder.
@@ -43,11 +44,11 @@ def read_config(source):
         )
     path = Path(source)
     if path.is_dir():
-        path = path / "config.json"
+        path = next((path / n for n in FOLDER_NAMES if (path / n).is_file()), path / "config.json")
     if not path.is_file():
         raise FileNotFoundError(
             f"no config at {path}: expected a JSON file (bert_config.json), a folder that holds "
-            "config.json, or a dict"
+            f"one of {list(FOLDER_NAMES)}, or a dict"
         )
     return _parse(path)
 

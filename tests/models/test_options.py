@@ -154,6 +154,16 @@ def test_keywords_win_over_the_file_and_files_are_read(tmp_path):
         assert not any(layer.name.startswith("Transformer-1") for layer in model.layers)
 
 
+def test_a_folder_as_google_packs_it(tmp_path):
+    first = build()
+    randomize(first.model)
+    first.save_weights_as_checkpoint(str(tmp_path / "bert_model.ckpt"))
+    (tmp_path / "bert_config.json").write_text(json.dumps(CONFIG))
+    again = build_transformer_model(tmp_path)
+    for a, b in zip(first.model.get_weights(), again.get_weights()):
+        np.testing.assert_array_equal(a, b)
+
+
 def test_a_folder_of_a_language_model_gets_its_mask(tmp_path):
     config = {**CONFIG, "model_type": "bert", "is_decoder": True}
     (tmp_path / "config.json").write_text(json.dumps(config))
