@@ -1,7 +1,7 @@
 """Where a model's weights come from and go to: readers, writers and name tables.
 
-Names of others never leave this folder: a model knows its own weights only, and `names/` holds the
-tables.
+Names of others never leave this folder: a model knows its own weights only, and the tables of
+foreign names are in `names/`.
 """
 
 from bert4keras_ext.checkpoints.detect import find_checkpoint, open_checkpoint

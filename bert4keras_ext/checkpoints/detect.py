@@ -1,5 +1,6 @@
 """Which format is this? A path goes in, the right reader comes out."""
 
+import glob
 import os
 import re
 from pathlib import Path
@@ -16,8 +17,8 @@ FOLDER_NAMES = (
 
 EXPECTED = (
     "Expected a TensorFlow checkpoint (the path before .index and .data-00000-of-00001), "
-    "safetensors, a PyTorch .bin, an index .json of one of these, a Keras .weights.h5, or a folder "
-    "with one of them."
+    "safetensors, a PyTorch .bin, an index .json of one of these, a Keras .weights.h5, "
+    "or a folder with one of them."
 )
 
 
@@ -35,7 +36,7 @@ def open_checkpoint(path):
         CheckpointError: if there is no such file, or it is of no known format, or damaged. The
             message says what was expected and what was found.
 
-    Example:
+    Example::
 
         with open_checkpoint("roberta-wwm-ext/pytorch_model.bin") as reader:
             reader.format, len(reader.names())
@@ -65,8 +66,7 @@ def find_checkpoint(folder):
     """The checkpoint in a folder: Hugging Face's names first, then the only other one there is.
 
     Args:
-        folder: a folder in Hugging Face layout, or one with a single TensorFlow or Keras
-            checkpoint.
+        folder: a folder in Hugging Face layout, or one with a single checkpoint of any format.
 
     Returns:
         The Path of a file, or the prefix of a TensorFlow checkpoint.
@@ -97,20 +97,12 @@ def _tensorflow_prefix(path):
     stem = re.sub(r"\.(index|meta|data-\d+-of-\d+)$", "", str(path))
     if os.path.isfile(f"{stem}.index") and not stem.endswith((".safetensors", ".bin")):
         return Path(stem)
-    if re.search(r"\.data-\d+-of-\d+$", str(path)) or list(
-        Path(stem).parent.glob(f"{_escape(Path(stem).name)}.data-*-of-*")
-    ):
+    if glob.glob(f"{glob.escape(stem)}.data-*-of-*"):
         raise CheckpointError(
-            f"The TensorFlow checkpoint {stem!r} has data but no {Path(stem).name}.index beside "
-            "it: fetch that file too."
+            f"The TensorFlow checkpoint {stem!r} has data but no {Path(stem).name}.index "
+            "beside it: fetch that file too."
         )
     return None
-
-
-def _escape(name):
-    import glob
-
-    return glob.escape(name)
 
 
 def _open_file(path):
@@ -134,8 +126,7 @@ def _open_file(path):
 
         return SafetensorsReader(path)
     raise CheckpointError(
-        f"Cannot tell the format of {str(path)!r}: it has {path.stat().st_size} bytes and begins "
-        "with "
-        f"{start[:16]!r}. {EXPECTED} A file of a few hundred bytes is often a Git LFS pointer: "
-        "fetch the real one with `git lfs pull`."
+        f"Cannot tell the format of {str(path)!r}: it has {path.stat().st_size} bytes and "
+        f"begins with {start[:16]!r}. {EXPECTED} A file of a few hundred bytes is often a "
+        "Git LFS pointer: fetch the real one with `git lfs pull`."
     )

@@ -56,13 +56,14 @@ class H5Reader(Reader):
     def read_into(self, name, out):
         self.require(name)
         with self._guarded(f"read {name!r}"):
-            if out.flags.c_contiguous and out.ndim:
+            # HDF5 converts on the way, but not to bfloat16.
+            if out.flags.c_contiguous and out.ndim and np.issubdtype(out.dtype, np.floating):
                 self._sets[name].read_direct(out)
             else:
                 out[...] = self._sets[name][()]
 
     def verify(self, names=None):
-        for name in names or self._sets:
+        for name in self._sets if names is None else names:
             self.read(name)
 
     def close(self):
@@ -77,7 +78,7 @@ class H5Reader(Reader):
         sets = {}
 
         def visit(name, item):
-            if isinstance(item, h5py.Dataset):
+            if isinstance(item, h5py.Dataset) and item.shape is not None:
                 sets[name] = item
 
         self._file.visititems(visit)
@@ -118,32 +119,33 @@ class KerasLayersReader(H5Reader):
         group = self._file["model_weights"] if "model_weights" in self._file else self._file
         root = group.name.strip("/")
         self.layers = {}
-        for layer in map(_text, group.attrs["layer_names"]):
+        for layer in _names_in(group, "layer_names"):
             inside = "/".join(filter(None, (root, layer)))
-            names = [f"{inside}/{_text(name)}" for name in self._weight_names(group[layer])]
+            names = [f"{inside}/{name}" for name in _names_in(group[layer], "weight_names")]
             self.layers[layer] = [name for name in names if name in sets]
         known = {name for names in self.layers.values() for name in names}
         return {name: item for name, item in sets.items() if name in known}
 
-    @staticmethod
-    def _weight_names(group):
-        # Keras cuts long lists into weight_names0, weight_names1, ...: an attribute is limited in
-        # size.
-        if "weight_names" in group.attrs:
-            return list(group.attrs["weight_names"])
-        names, part = [], 0
-        while f"weight_names{part}" in group.attrs:
-            names += list(group.attrs[f"weight_names{part}"])
-            part += 1
-        return names
-
 
 def open_h5(path):
     """Opens an HDF5 file with the reader for what is inside: Keras 2's layer names or Keras 3's."""
-    with H5Reader(path) as reader:
-        group = reader._file
-        names = "model_weights" in group or "layer_names" in group.attrs
-    return KerasLayersReader(path) if names else KerasWeightsReader(path)
+    with H5Reader(path) as reader, reader._guarded("list its contents"):
+        file = reader._file
+        layers = any(key in file.attrs for key in ("layer_names", "layer_names0"))
+        layers = layers or "model_weights" in file
+    return KerasLayersReader(path) if layers else KerasWeightsReader(path)
+
+
+def _names_in(group, key):
+    """A list of names among a group's attributes, as text; an empty one if it is not there."""
+    if key in group.attrs:
+        return [_text(name) for name in group.attrs[key]]
+    # An attribute is limited in size, so Keras cuts a long list into <key>0, <key>1, ...
+    names, part = [], 0
+    while f"{key}{part}" in group.attrs:
+        names += [_text(name) for name in group.attrs[f"{key}{part}"]]
+        part += 1
+    return names
 
 
 def load_keras_weights(model, reader):
@@ -194,10 +196,10 @@ def _compare(own, found):
         shown = "\n  ".join(problems[:10])
         raise CheckpointError(
             f"Cannot load {found.format} {found.path!r} into this model, which is as it was. "
-            f"{len(problems)} differences:\n  {shown}\nThis format has no layer names: it fits "
-            "only "
-            "the very model that save_weights was called on (a head on top counts). Build that "
-            "model and call its load_weights, or save with save_checkpoint, which keeps names."
+            f"{len(problems)} differences:\n  {shown}\n"
+            "This format has no layer names: it fits only the very model that save_weights was "
+            "called on (a head on top counts). Build that model and call its load_weights, "
+            "or save with save_checkpoint, which keeps names."
         )
 
 

@@ -27,8 +27,7 @@ class LoadReport:
         loaded: {our weight: name in the checkpoint}.
         missing: {our weight: name in the checkpoint} that was not there, and ignored.
         unused: names in the checkpoint that the model has no weight for.
-        unnamed: our weights that no checkpoint of this source holds; they keep their initial
-            values.
+        unnamed: our weights that no checkpoint of this source holds; they stay as they are.
         resized: {our weight: (shape in the checkpoint, shape in the model)}.
         notes: what else deserves to be known, as sentences.
     """
@@ -46,8 +45,8 @@ class LoadReport:
     def __str__(self):
         return (
             f"{len(self.loaded)} weights loaded from {self.format} {self.path!r} "
-            f"({self.source} names); {len(self.missing)} missing, {len(self.unused)} unused, "
-            f"{len(self.resized)} resized"
+            f"({self.source} names); "
+            f"{len(self.missing)} missing, {len(self.unused)} unused, {len(self.resized)} resized"
         )
 
 
@@ -62,10 +61,8 @@ def load_checkpoint(builder, checkpoint, mapping=None):
         checkpoint: a path, a `Reader` or a dict {name: array}; see `open_checkpoint`.
         mapping: names in the checkpoint, given by hand instead of the family's tables: {layer
             name: list of names in the order of the layer's weights} as bert4keras'
-                `variable_mapping`, or {our
-            weight: name} or {our weight: (name, transform)}. None in place of a name skips a
-                weight. A
-            name that is known from the tables keeps its transform.
+            `variable_mapping`, {our weight: name} or {our weight: (name, transform)}. None in
+            place of a name skips a weight. A name that the tables know keeps its transform.
 
     Returns:
         A `LoadReport`.
@@ -75,7 +72,7 @@ def load_checkpoint(builder, checkpoint, mapping=None):
             `ignore_invalid_weights`) or of another shape (unless `autoresize_weights`). The model
             is then as it was. The message lists what was found and the likely fix.
 
-    Example:
+    Example::
 
         report = load_checkpoint(builder, "chinese_L-12_H-768_A-12/bert_model.ckpt")
         len(report.loaded), report.unused
@@ -109,26 +106,24 @@ def _value(builder, reader, match, dtype):
         value = np.empty(match.expected, dtype)
         reader.read_into(match.foreign, view(value))
         return value
-    array = reader.read(match.foreign)
-    value = match.transform.forward(array)
+    value = match.transform.forward(reader.read(match.foreign))
     if match.vocabulary is not None:
         value = match.vocabulary.apply(value, builder.vocabulary_axes[match.ours])
     if value.shape != match.expected:
-        value = orthogonally_resize(value.astype(np.float32), match.expected) * resize_scale(
-            match.ours,
-            match.found,
-            match.expected,
-            builder.hidden_act,
-            _scaled(builder, match.ours),
-        )
+        value = _resized(builder, match, value)
     return np.ascontiguousarray(value, dtype=dtype)
+
+
+def _resized(builder, match, value):
+    shapes, scaled = (match.found, match.expected), _scaled(builder, match.ours)
+    scale = resize_scale(match.ours, *shapes, builder.hidden_act, scaled)
+    return orthogonally_resize(value.astype(np.float32), match.expected) * scale
 
 
 def _scaled(builder, weight):
     """Whether the attention layer of a weight divides its logits by sqrt(key size)."""
-    layer = (getattr(builder, "layers", None) or {}).get(
-        (builder.prefix or "") + weight.partition("/")[0]
-    )
+    layers = getattr(builder, "layers", None) or {}
+    layer = layers.get((builder.prefix or "") + weight.partition("/")[0])
     return bool(getattr(layer, "attention_scale", True))
 
 

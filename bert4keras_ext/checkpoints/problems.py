@@ -24,8 +24,8 @@ _LENGTHS = {
 
 _OTHERWISE = (
     "give the config and the model= that belong to this checkpoint, or the names with mapping=; "
-    "ignore_invalid_weights=True leaves missing weights as they are, autoresize_weights=True "
-    "resizes weights of another shape."
+    "ignore_invalid_weights=True leaves missing weights as they are, "
+    "autoresize_weights=True resizes weights of another shape."
 )
 
 
@@ -53,10 +53,11 @@ def _fits(builder, match):
 
 def _message(builder, reader, plan, missing, wrong):
     lines = [
-        f"Cannot load {reader.format} {reader.path!r} into this {builder.family!r} model; the "
-        "model has not been changed.",
-        f"Found {len(reader.names())} tensors; the names that fit best are those of "
-        f"{plan.source!r}: {len(plan.matches)} of the model's weights are among them.",
+        f"Cannot load {reader.format} {reader.path!r} into this {builder.family!r} model; "
+        "the model has not been changed.",
+        f"Found {len(reader.names())} tensors; "
+        f"the names that fit best are those of {plan.source!r}: "
+        f"{len(plan.matches)} of the model's weights are among them.",
     ]
     lines += _listed("missing", [f"{ours}  (in the checkpoint: {name})" for ours, name in missing])
     lines += _listed(
@@ -107,12 +108,13 @@ def _other_family(builder, reader, plan):
     names = reader.names()
     known = {table: table.recognised(names) for table in name_tables.TABLES.values()}
     best = max(known, key=known.get)
-    if known[best] > max(known[t] for t in known if t.family == builder.family):
+    own = name_tables.tables_if_known(builder.family)
+    if known[best] > max((known[table] for table in own), default=0):
         return f"these are names of the family {best.family!r}: say model={best.family!r}."
     if not plan.matches:
         return (
-            f"no name in it is one that a {builder.family!r} model has. Say the right model=, or "
-            "give the names with mapping={layer name: [names in the checkpoint]}."
+            f"no name in it is one that a {builder.family!r} model has. Say the right model=, "
+            "or give the names with mapping={layer name: [names in the checkpoint]}."
         )
     return None
 
@@ -127,9 +129,8 @@ def _absent_heads(missing):
     names = " and no ".join(_HEADS[prefix][0] for prefix in sorted(prefixes))
     switches = ", ".join(_HEADS[prefix][1] for prefix in sorted(prefixes))
     return (
-        f"the checkpoint has no {names}: build with {switches}, or with "
-        "ignore_invalid_weights=True "
-        "to start the head from random weights."
+        f"the checkpoint has no {names}: build with {switches}, "
+        "or with ignore_invalid_weights=True to start the head from random weights."
     )
 
 
@@ -141,8 +142,9 @@ def _too_many_layers(plan, missing):
     if not numbers or any(number is None or number < depth for number in numbers):
         return None
     return (
-        f"the checkpoint has {depth} layers, the model {1 + max(numbers)}: set num_hidden_layers="
-        f"{depth}, or ignore_invalid_weights=True to start the others from random weights."
+        f"the checkpoint has {depth} layers, the model {1 + max(numbers)}: "
+        f"set num_hidden_layers={depth}, or ignore_invalid_weights=True to start the others "
+        "from random weights."
     )
 
 
@@ -159,12 +161,13 @@ def _other_sizes(wrong):
         match.ours in _LENGTHS and match.found[1:] == match.expected[1:] for match in wrong
     )
     if tables_only:
-        parts = {
-            f"{_LENGTHS[match.ours]} is {match.expected[0]} in the model and {match.found[0]} in "
-            "the checkpoint": None
+        parts = [
+            f"{_LENGTHS[match.ours]} is {match.expected[0]} in the model "
+            f"and {match.found[0]} in the checkpoint"
             for match in wrong
-        }
-        return "; ".join(parts) + ". Set it to the checkpoint's."
+        ]
+        # The token table and the output bias say the same.
+        return "; ".join(dict.fromkeys(parts)) + ". Set it to the checkpoint's."
     return (
         "the sizes differ, so the config does not belong to this checkpoint: use the config file "
         "that came with it, or autoresize_weights=True to stretch the weights on purpose."

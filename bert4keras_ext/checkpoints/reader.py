@@ -11,8 +11,8 @@ class Reader:
     """An open checkpoint: a set of named tensors that are read one at a time.
 
     A format is a subclass that sets `format` and fills in `names`, `shape`, `dtype` and `read`,
-    and `verify` and `close` where there is something to do.
-    `bert4keras_ext.checkpoints.open_checkpoint` finds the right subclass for a path.
+    and `verify` and `close` where there is something to do. `open_checkpoint` finds the right
+    subclass for a path.
 
     Attributes:
         format: the format's name as a person says it, such as "safetensors".
@@ -22,10 +22,11 @@ class Reader:
 
     Example:
 
-        with open_checkpoint("chinese_L-12_H-768_A-12/bert_model.ckpt") as reader:
-            for name in reader.names():
-                reader.shape(name), reader.dtype(name)
-            table = reader.read("bert/embeddings/word_embeddings")
+    >>> from bert4keras_ext.checkpoints import open_checkpoint
+    >>> with open_checkpoint({"bert/pooler/dense/bias": [0.5, 1.5, 2.5]}) as reader:
+    ...     for name in reader.names():
+    ...         print(name, reader.shape(name), reader.dtype(name), reader.read(name))
+    bert/pooler/dense/bias (3,) float64 [0.5 1.5 2.5]
     """
 
     format = "unknown"

@@ -13,8 +13,7 @@ def orthogonally_resize(weights, new_shape, window=2):
     Args:
         weights: the array.
         new_shape: its new shape, of the same rank.
-        window: entries to a block. An axis that grows to more than its size has to be divisible
-            by it.
+        window: entries to a block. The size of an axis that grows has to be divisible by it.
 
     Returns:
         A new array of `new_shape`.
@@ -24,7 +23,10 @@ def orthogonally_resize(weights, new_shape, window=2):
 
     Example:
 
-        orthogonally_resize(numpy.array([3.0, 4.0]), (4,))       # [3, 4, 3, 4] / sqrt(2)
+    >>> import numpy
+    >>> from bert4keras_ext.checkpoints import orthogonally_resize
+    >>> orthogonally_resize(numpy.array([3.0, 4.0]), (4,)) * 2**0.5
+    array([3., 4., 3., 4.])
 
     Reference: J. Su, "Expanding a trained model to larger widths", https://kexue.fm/archives/8444.
     """
@@ -53,8 +55,8 @@ def _positions(old, new, window):
         return np.arange(new)
     if old % window:
         raise ValueError(
-            f"An axis of size {old} can grow to {new} only if it is divisible by the window "
-            f"{window}."
+            f"An axis of size {old} can grow to {new} only if it is "
+            f"divisible by the window {window}."
         )
     blocks = np.arange(old).reshape(-1, window)
     return np.repeat(blocks, repeats, axis=0).reshape(-1)[:new]

@@ -35,10 +35,9 @@ class Plan:
     """What a checkpoint offers a model.
 
     Attributes:
-        source: whose names they are: "tensorflow", "huggingface", "native" or "mapping".
+        source: whose names they are: "tensorflow", "huggingface", "native", "mapping" or "keras".
         matches: list of Match.
-        missing: list of (our weight, its name in the checkpoint) that the checkpoint does not
-            hold.
+        missing: list of (our weight, its name in the checkpoint) that are not in the checkpoint.
         unused: names in the checkpoint that no weight asked for.
         unnamed: our weights that no table has a name for.
         unfit: list of Match whose dtype cannot be loaded into a weight.
@@ -76,7 +75,8 @@ def resolve(builder, reader, mapping=None):
         # Our own files hold the vocabulary as the model has it: nothing is to be selected again.
         if source not in ("native", "keras") or match.found != match.expected:
             _edit_vocabulary(builder, match)
-        (plan.matches if _is_weight(reader.dtype(foreign)) else plan.unfit).append(match)
+        # Integers would load without a murmur: the codes of a quantized model, for instance.
+        (plan.matches if is_floating(reader.dtype(foreign)) else plan.unfit).append(match)
     used = {match.foreign for match in plan.matches + plan.unfit}
     plan.unused = [name for name in reader.names() if name not in used and not ignored(name)]
     return plan
@@ -87,13 +87,8 @@ def _names(builder, weights, reader, mapping):
     if mapping is not None:
         return "mapping", named_by_hand(builder, weights, mapping), lambda name: False
     if hasattr(reader, "layers"):
-        return "keras", named_by_layer(weights, reader.layers), lambda name: False
+        return "keras", named_by_layer(builder, weights, reader.layers), lambda name: False
     return _by_table(builder, weights, set(reader.names()))
-
-
-def _is_weight(dtype):
-    """Integers would load without a murmur, as the codes of a quantized model for instance."""
-    return is_floating(dtype)
 
 
 def _matched(reader, ours, variable, foreign, transform):
@@ -118,7 +113,9 @@ def _edit_vocabulary(builder, match):
 def _by_table(builder, weights, names):
     """(source, {our weight: (foreign, transform)}, ignored) of the naming that fits best."""
     candidates = [("native", {name: (name, IDENTITY) for name in weights}, lambda name: False)]
-    for table in name_tables.tables_of(builder.family):
+    # Files with our own names can be read without a table, others cannot.
+    tables_of = name_tables.tables_if_known if names & weights.keys() else name_tables.tables_of
+    for table in tables_of(builder.family):
         candidates.append((table.source, wanted_by_table(table, weights, names), table.ignores))
 
     def found(candidate):
@@ -142,9 +139,7 @@ def wanted_by_table(table, weights, names):
 
 def named_by_hand(builder, weights, mapping):
     """{our weight: (foreign name, transform)} from a mapping as `load_checkpoint` describes it."""
-    tables = (
-        name_tables.tables_of(builder.family) if builder.family in name_tables.families() else []
-    )
+    tables = name_tables.tables_if_known(builder.family)
     wanted = {}
     for key, foreign in mapping.items():
         key = key.removeprefix(builder.prefix or "")
@@ -153,12 +148,14 @@ def named_by_hand(builder, weights, mapping):
         for ours, name in zip(members, foreign if by_layer else [foreign]):
             # Like bert4keras, a mapping may name layers and weights that this model does not have.
             if ours in weights:
-                wanted[ours] = name if isinstance(name, tuple) else (name, _usual(tables, name))
+                entry = name if isinstance(name, tuple) else (name, _usual(tables, name, ours))
+                wanted[ours] = entry
     return wanted
 
 
-def named_by_layer(weights, layers):
+def named_by_layer(builder, weights, layers):
     """{our weight: (foreign name, transform)} for a file with layer names, such as Keras 2's."""
+    layers = {name.removeprefix(builder.prefix or ""): names for name, names in layers.items()}
     wanted = {}
     for layer, ours in layers_of(weights).items():
         foreign = layers.get(layer, [])
@@ -168,9 +165,9 @@ def named_by_layer(weights, layers):
     return wanted
 
 
-def _usual(tables, name):
+def _usual(tables, name, ours):
     """A published name brings its transform along, so that a mapping need not repeat it."""
-    transforms = (table.transform_of(name) for table in tables if name is not None)
+    transforms = (table.transform_of(name, ours) for table in tables if name is not None)
     return next((transform for transform in transforms if transform != IDENTITY), IDENTITY)
 
 

@@ -112,8 +112,8 @@ class SafetensorsReader(Reader):
         size = self._size()
         if size < 8 or length > HEADER_LIMIT or 8 + length > size:
             self._fail(
-                f"its header should end at byte {8 + length}, but the file has {size} bytes: it is "
-                "truncated, or not a safetensors file"
+                f"its header should end at byte {8 + length}, but the file has {size} bytes: "
+                "it is truncated, or not a safetensors file"
             )
         try:
             header = json.loads(self._file.read(length), object_pairs_hook=_without_duplicates)
@@ -171,20 +171,19 @@ def write(path, tensors, dtype=None, metadata=None):
 
     Args:
         path: the file to write. An existing one is replaced.
-        tensors: {name: tensor}; a tensor is an array, a Keras variable, or a
-            `bert4keras_ext.checkpoints.LazyArray` that is computed when its turn comes.
-        dtype: store floating-point tensors in this dtype ("float16", "bfloat16", ...); None keeps
-            each.
+        tensors: {name: tensor}; a tensor is an array, a Keras variable, or a `LazyArray` that is
+            computed when its turn comes.
+        dtype: store floating-point tensors in this dtype, such as "float16"; None keeps each.
         metadata: {str: str} for the header. The default, {"format": "pt"}, is what the
             `transformers` library asks for.
 
     Raises:
         ValueError: for a dtype that the format does not have.
 
-    Example:
+    Example::
 
-        safetensors_file.write("model.safetensors", {"pooler.dense.bias": numpy.zeros(8,
-        "float32")})
+        bias = numpy.zeros(8, "float32")
+        safetensors_file.write("model.safetensors", {"pooler.dense.bias": bias})
     """
     tensors = {name: as_lazy(tensor, dtype) for name, tensor in tensors.items()}
     header = {"__metadata__": metadata if metadata is not None else {"format": "pt"}}

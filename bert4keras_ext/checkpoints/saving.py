@@ -38,7 +38,7 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
         ValueError: for an unknown format, a family without names in it, or weights that differ
             although they share a name in the checkpoint.
 
-    Example:
+    Example::
 
         save_checkpoint(builder, "my_bert/bert_model.ckpt")
         save_checkpoint(builder, "my_bert", format="huggingface", dtype="float16")
@@ -73,8 +73,8 @@ def _named(builder, weights, format, mapping):
 def _warn_of_unnamed(unnamed, format):
     if unnamed:
         logger.warning(
-            "%d weights have no name in the %s format and are not written (format='native' writes "
-            "them all): %s",
+            "%d weights have no name in the %s format and are not written "
+            "(format='native' writes them all): %s",
             len(unnamed),
             format,
             ", ".join(unnamed[:10]),
@@ -125,7 +125,7 @@ def _the_only_value(foreign, members):
     for other, another, its_transform in members[1:]:
         if not np.array_equal(value, its_transform.backward(as_array(another))):
             raise ValueError(
-                f"{ours} and {other} share the name {foreign!r} in this format but differ: save "
-                "with format='native'."
+                f"{ours} and {other} share the name {foreign!r} in this format but differ: "
+                "save with format='native'."
             )
     return value

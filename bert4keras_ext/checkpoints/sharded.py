@@ -55,7 +55,7 @@ class ShardedReader(Reader):
 
     def verify(self, names=None):
         for file, shard in self._shards.items():
-            mine = [name for name in (names or self._map) if self._map[name] == file]
+            mine = [name for name in names or () if self._map[name] == file]
             shard.verify(None if names is None else mine)
 
     def close(self):
@@ -91,8 +91,8 @@ class ShardedReader(Reader):
 
     def _fail(self, reason):
         raise CheckpointError(
-            f"Cannot use the index {self.path!r}: {reason}. Fetch the index and all its files "
-            "again."
+            f"Cannot use the index {self.path!r}: {reason}. "
+            "Fetch the index and all its files again."
         )
 
 

@@ -1,9 +1,12 @@
 """TensorFlow checkpoints (the `.index` and `.data-00000-of-00001` files behind a prefix)."""
 
+import glob
 import os
 import shutil
 import uuid
 from pathlib import Path
+
+import numpy as np
 
 from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
 from bert4keras_ext.checkpoints.writing import as_lazy
@@ -14,8 +17,7 @@ OBJECT_GRAPH = "_CHECKPOINTABLE_OBJECT_GRAPH"
 class TensorFlowReader(Reader):
     """Reads a TensorFlow checkpoint, of TF1's Saver or TF2, by its variable names.
 
-    Every tensor carries a checksum, so a changed byte is noticed when the tensor is read or
-    verified.
+    Every tensor carries a checksum, so reading or verifying it notices a changed byte.
 
     Args:
         path: the prefix, such as "bert_model.ckpt" beside "bert_model.ckpt.index".
@@ -33,23 +35,21 @@ class TensorFlowReader(Reader):
         self._reader = self._guarded("the index", tf.train.load_checkpoint, self.path)
         self._shapes = self._reader.get_variable_to_shape_map()
         self._dtypes = self._reader.get_variable_to_dtype_map()
-        if OBJECT_GRAPH in self._shapes:
+        if self._shapes.pop(OBJECT_GRAPH, None) is not None:
             self.advice = (
-                "These are names of model.save_weights or tf.train.Checkpoint in the TensorFlow "
+                "these are names of model.save_weights or tf.train.Checkpoint in the TensorFlow "
                 "format: build the same model and use model.load_weights or "
                 "tf.train.Checkpoint(model).restore with the software that wrote them."
             )
 
     def names(self):
-        return sorted(name for name in self._shapes if name != OBJECT_GRAPH)
+        return sorted(self._shapes)
 
     def shape(self, name):
         self.require(name)
         return tuple(self._shapes[name])
 
     def dtype(self, name):
-        import numpy as np
-
         self.require(name)
         return np.dtype(self._dtypes[name].as_numpy_dtype)
 
@@ -70,21 +70,23 @@ class TensorFlowReader(Reader):
         except Exception as error:  # OpError, RuntimeError, IndexError ...: it depends on the place
             reason = str(error).splitlines()[0][:300] if str(error) else type(error).__name__
             raise CheckpointError(
-                f"Cannot read {what} of TensorFlow checkpoint {self.path!r}: {reason}. Expected "
-                "the .index file and all .data files of one checkpoint, complete; fetch them again."
+                f"Cannot read {what} of TensorFlow checkpoint {self.path!r}: {reason}. "
+                "Expected the .index file and all .data files of one checkpoint, complete; "
+                "fetch them again."
             ) from error
 
 
 def write(path, tensors, dtype=None):
     """Writes a TensorFlow checkpoint, without a TF1 session; it appears when it is complete.
 
+    TensorFlow takes all tensors at once, so they are in memory together.
+
     Args:
         path: the prefix, such as "folder/bert_model.ckpt". An existing checkpoint is replaced.
-        tensors: {name: tensor}; a tensor is an array, a Keras variable, or a
-            `bert4keras_ext.checkpoints.LazyArray`.
+        tensors: {name: tensor}; a tensor is an array, a Keras variable or a `LazyArray`.
         dtype: store floating-point tensors in this dtype; None keeps each.
 
-    Example:
+    Example::
 
         tf_checkpoint.write("model.ckpt", {"bert/pooler/dense/bias": numpy.zeros(8, "float32")})
         tf.train.load_checkpoint("model.ckpt").get_tensor("bert/pooler/dense/bias")
@@ -114,14 +116,8 @@ def _move(workshop, path):
     """Puts the finished files in place, the index last: without it there is no checkpoint."""
     index = path.with_name(f"{path.name}.index")
     index.unlink(missing_ok=True)
-    for old in path.parent.glob(f"{_escaped(path.name)}.data-*-of-*"):
+    for old in path.parent.glob(f"{glob.escape(path.name)}.data-*-of-*"):
         old.unlink()
     for data in workshop.glob("*.data-*-of-*"):
         os.replace(data, path.parent / data.name)
     os.replace(workshop / index.name, index)
-
-
-def _escaped(name):
-    import glob
-
-    return glob.escape(name)

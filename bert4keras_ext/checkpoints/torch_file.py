@@ -16,13 +16,15 @@ MAX_DEPTH = 16
 MAX_ITEMS = 10_000_000
 CHUNK = 2**20
 WITHOUT_CHECKSUMS = ", or was written with torch.serialization.set_crc32_options(False)"
+# What zipfile raises for a damaged archive; the last two where a flag claims encryption.
+DAMAGE = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError)
 
 
 class TorchReader(Reader):
     """What the zip and the older format share: a pickle of tensors that look into storages.
 
-    A subclass sets `_file`, calls `_describe` with the unpickled object, and answers `_extent`. A
-    file with a fault is closed.
+    A subclass sets `_file`, calls `_describe` with the unpickled object, and answers `_extent`.
+    A file with a fault is closed.
     """
 
     streams = True
@@ -133,20 +135,20 @@ class TorchZipReader(TorchReader):
             with self._archive.open(self._pickle) as file:
                 root = self._unpickled(TensorUnpickler(file))
             self._describe(root)
-        except (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError) as error:
+        except DAMAGE as error:
             self._fail(f"it is truncated or damaged ({error}){WITHOUT_CHECKSUMS}")
         except BaseException:
             self._file.close()
             raise
 
     def verify(self, names=None):
-        keys = {self._tensors[name].storage.key for name in names or self._tensors}
-        for key in sorted(keys):
+        names = self._tensors if names is None else names
+        for key in sorted({self._tensors[name].storage.key for name in names}):
             try:
                 with self._archive.open(self._entries[f"{self._root}data/{key}"]) as file:
                     while file.read(CHUNK):  # zipfile compares the checksum at the end
                         pass
-            except (zipfile.BadZipFile, OSError, EOFError) as error:
+            except DAMAGE as error:
                 self._fail(f"storage {key!r} is corrupt ({error}){WITHOUT_CHECKSUMS}")
 
     def _open_archive(self):
@@ -182,8 +184,8 @@ class TorchZipReader(TorchReader):
         info = self._entries.get(f"{self._root}data/{storage.key}")
         if info is None:
             return None
-        # Behind the local header of 30 bytes stand a name and an extra field whose lengths it
-        # tells.
+        # zipfile does not tell where the data begin: behind the entry's own header, whose name and
+        # extra field may have other lengths than in the directory.
         self._file.seek(info.header_offset)
         header = self._file.read(30)
         if len(header) != 30 or header[:4] != b"PK\x03\x04":

@@ -84,9 +84,9 @@ class Global:
 
 def refused(what):
     return CheckpointError(
-        f"its pickle contains {what}, which a file of tensors does not need and which is therefore "
-        "refused (nothing was run). If you trust the file, load it with PyTorch and save "
-        "model.state_dict() alone, or better safetensors"
+        f"its pickle contains {what}, which a file of tensors does not need and which is "
+        "therefore refused (nothing was run). If you trust the file, load it with PyTorch "
+        "and save model.state_dict() alone, or better safetensors"
     )
 
 
@@ -146,8 +146,8 @@ def _tensor(storage, offset, shape, strides, *more, dtype=None):
     # Strides of zero may promise far more elements than the file holds.
     if math.prod(shape) and (last >= available or math.prod(shape) > GIANT):
         raise CheckpointError(
-            f"a tensor of shape {shape}, strides {strides} and offset {offset} reaches outside its "
-            f"storage of {available} elements: it is damaged, or not a genuine PyTorch file"
+            f"a tensor of shape {shape}, strides {strides} and offset {offset} reaches outside "
+            f"its storage of {available} elements: it is damaged, or not a genuine PyTorch file"
         )
     return Tensor(storage, dtype, offset, shape, strides)
 

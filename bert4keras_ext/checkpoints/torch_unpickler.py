@@ -1,9 +1,9 @@
 """Reads the pickle in a PyTorch file, and can build tensors and plain containers, nothing else.
 
 A pickle is a program. Python's own `pickle` runs it and has to be talked out of the dangerous
-parts; here the few opcodes that PyTorch's files need are carried out by this file and every other
-opcode, name or call is an error. Nothing is imported and no object of a foreign class comes into
-being.
+parts; here the few opcodes that PyTorch's files need are carried out by this file, and every
+other opcode, name or call is an error. Nothing is imported, and no object of a foreign class
+comes into being.
 """
 
 import pickletools
@@ -33,11 +33,10 @@ class TensorUnpickler:
     Attributes:
         storages: {key: Storage} of all storages that were mentioned.
 
-    Raises (from `load`):
-        CheckpointError: for anything that is not a tensor, a number, a text or a container of
-            these.
+    Raises:
+        CheckpointError: from `load`, if there is more than tensors, numbers, text and containers.
 
-    Example:
+    Example::
 
         with zipfile.ZipFile("pytorch_model.bin") as archive:
             with archive.open("archive/data.pkl") as file:

@@ -22,13 +22,15 @@ class VocabularyEdit:
         name: the weight's name, for messages.
 
     Raises:
-        CheckpointError: if an id is negative or not smaller than the number of rows it selects
-            from.
+        CheckpointError: if an id is none of the rows it selects from.
 
     Example:
 
-        edit = VocabularyEdit(5, 4, keep_tokens=[0, 2, 4], compound_tokens=[[1, 2]])
-        edit.apply(numpy.arange(5.0), axis=0)      # [0, 2, 4, 3]
+    >>> import numpy
+    >>> from bert4keras_ext.checkpoints.vocabulary import VocabularyEdit
+    >>> edit = VocabularyEdit(5, 4, keep_tokens=[0, 2, 4], compound_tokens=[[1, 2]])
+    >>> edit.apply(numpy.arange(5.0), axis=0)
+    array([0., 2., 4., 3.])
     """
 
     def __init__(
@@ -69,8 +71,8 @@ class VocabularyEdit:
                 self.keep = None
             if self.keep is None:
                 self.note = (
-                    f"{self.name}: this table of {rows} rows has already been trimmed to "
-                    "keep_tokens, so it is taken as it is"
+                    f"{self.name}: this table of {rows} rows has already been trimmed "
+                    "to keep_tokens, so it is taken as it is"
                 )
 
     def _check(self, rows):
@@ -84,9 +86,10 @@ class VocabularyEdit:
     def _check_ids(self, what, ids, rows):
         if len(ids) and (ids.min() < 0 or ids.max() >= rows):
             raise CheckpointError(
-                f"{what} for {self.name}: expected ids from 0 to {rows - 1}, since the table has "
-                f"{rows} rows, found {ids.min()} to {ids.max()}. Either the ids belong to another "
-                "vocabulary, or the table has been trimmed before with other tokens."
+                f"{what} for {self.name}: expected ids from 0 to {rows - 1}, "
+                f"since the table has {rows} rows, found {ids.min()} to {ids.max()}. "
+                "Either the ids belong to another vocabulary, or the table has been trimmed "
+                "before with other tokens."
             )
 
 
@@ -99,7 +102,7 @@ def _ids_and_weights(item):
     weights = np.ones(len(ids)) if weights is None else np.asarray(weights, dtype=np.float64)
     if not len(ids) or len(ids) != len(weights) or not weights.sum():
         raise CheckpointError(
-            "compound_tokens: expected lists of ids or pairs (ids, weights) of equal length whose "
-            f"weights do not sum to zero, found {item!r} with weights {weights.tolist()}."
+            "compound_tokens: expected lists of ids or pairs (ids, weights) of equal length "
+            f"whose weights do not sum to zero, found {item!r} with weights {weights.tolist()}."
         )
     return ids, weights

@@ -32,8 +32,7 @@ class LazyArray:
 
     def read(self):
         """Computes the values: a contiguous array of the promised shape and dtype."""
-        array = np.ascontiguousarray(self.compute(), dtype=self.dtype).reshape(self.shape)
-        return array
+        return np.ascontiguousarray(self.compute(), dtype=self.dtype).reshape(self.shape)
 
 
 def as_lazy(tensor, dtype=None):

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from bert4keras_ext.checkpoints import CheckpointError, load_checkpoint, open_checkpoint
+from bert4keras_ext.checkpoints.arrays import dtype_of
 from bert4keras_ext.checkpoints.resolve import layers_of
 from tests.checkpoints.fake import FakeBuilder, assert_same
 
@@ -90,11 +91,15 @@ def test_a_failure_inside_keras_is_undone(tmp_path, monkeypatch):
     assert_same(weights(model), before)
 
 
-def write_keras2(path, builder, whole_model=False, leave_out=()):
+def write_keras2(path, builder, whole_model=False, leave_out=(), prefix=""):
     """The layout of Keras 2: a group a layer, the order of its weights in an attribute."""
     with h5py.File(path, "w") as file:
         group = file.create_group("model_weights") if whole_model else file
-        layers = {k: v for k, v in layers_of(builder.variables).items() if k not in leave_out}
+        layers = {
+            prefix + layer: names
+            for layer, names in layers_of(builder.variables).items()
+            if layer not in leave_out
+        }
         group.attrs["layer_names"] = [name.encode() for name in (*layers, "Input-Token")]
         group.create_group("Input-Token").attrs["weight_names"] = []
         for layer, names in layers.items():
@@ -112,6 +117,42 @@ def test_keras2_by_layer_names(tmp_path, whole_model):
     report = load_checkpoint(other, tmp_path / "best_model.weights")
     assert report.format == "Keras 2 .h5" and report.unused == []
     assert_same(other.values(), saved.values())
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16", "float64"])
+def test_keras2_into_another_precision(tmp_path, dtype):
+    saved, other = FakeBuilder(seed=1), FakeBuilder(seed=2, dtype=dtype)
+    write_keras2(tmp_path / "a.h5", saved)
+    load_checkpoint(other, tmp_path / "a.h5")
+    expected = {name: value.astype(dtype_of(dtype)) for name, value in saved.values().items()}
+    assert_same(other.values(), expected)
+
+
+def test_keras2_layers_with_a_prefix(tmp_path):
+    saved, other = FakeBuilder(seed=1), FakeBuilder(seed=2, prefix="A-")
+    write_keras2(tmp_path / "a.h5", saved, prefix="A-")
+    load_checkpoint(other, tmp_path / "a.h5")
+    assert_same(other.values(), saved.values())
+
+
+def test_keras2_cuts_long_lists_of_names(tmp_path):
+    saved, other = FakeBuilder(seed=1), FakeBuilder(seed=2)
+    write_keras2(tmp_path / "a.h5", saved)
+    with h5py.File(tmp_path / "a.h5", "a") as file:
+        for group in (file, file["Pooler-Dense"]):
+            key = "layer_names" if group is file else "weight_names"
+            names = list(group.attrs[key])
+            del group.attrs[key]
+            group.attrs[f"{key}0"], group.attrs[f"{key}1"] = names[:1], names[1:]
+    load_checkpoint(other, tmp_path / "a.h5")
+    assert_same(other.values(), saved.values())
+
+
+def test_data_sets_without_data_are_no_tensors(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"], file["nothing"] = np.ones(3), h5py.Empty("f")
+    with open_checkpoint(tmp_path / "a.h5") as reader:
+        assert reader.names() == ["a"]
 
 
 def test_keras2_without_a_layer(tmp_path):

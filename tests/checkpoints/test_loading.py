@@ -13,6 +13,7 @@ from bert4keras_ext.checkpoints import (
     open_checkpoint,
     safetensors_file,
 )
+from bert4keras_ext.checkpoints.arrays import dtype_of
 from bert4keras_ext.checkpoints.names import TABLES, NameTable
 from bert4keras_ext.checkpoints.transforms import TRANSPOSE, Part
 from tests.checkpoints.fake import SIZES, FakeBuilder, assert_same, bert_shapes, published
@@ -50,9 +51,7 @@ def test_native_names():
 
 @pytest.mark.parametrize("dtype", ["float16", "float64", "bfloat16"])
 def test_other_precisions(dtype):
-    import ml_dtypes
-
-    foreign = np.dtype(getattr(ml_dtypes, dtype) if dtype == "bfloat16" else dtype)
+    foreign = dtype_of(dtype)
     saved = published(FakeBuilder(seed=1))
     builder = FakeBuilder(seed=2)
     load_checkpoint(builder, {name: array.astype(foreign) for name, array in saved.items()})
@@ -174,6 +173,13 @@ def test_mapping_to_missing_names():
     )
 
 
+@pytest.mark.parametrize("family", ["elmo", "roberta"])
+def test_mapping_to_missing_names_in_families_without_tables_of_their_own(family):
+    builder = FakeBuilder({"Dense/kernel": (2, 3)}, family=family)
+    patterns = r"1 missing:\n  Dense/kernel  \(in the checkpoint: gone\)", f"a {family!r} model"
+    fails(builder, {"w": np.ones((2, 3))}, *patterns, mapping={"Dense": ["gone"]})
+
+
 def test_fused_tensors(monkeypatch):
     """One foreign tensor for query, key and value, as GPT-2 and ModernBERT have it."""
     rows = {
@@ -187,6 +193,17 @@ def test_fused_tensors(monkeypatch):
     other = FakeBuilder({f"A-4-B/{name}/kernel": (5, 2) for name in "qkv"}, 7, family="fused")
     load_checkpoint(other, checkpoint)
     assert_same(other.values(), saved.values())
+
+
+def test_mapping_to_a_fused_tensor_takes_the_part_of_the_weight(monkeypatch):
+    rows = {
+        f"A-{{i}}-B/{name}/kernel": ("h.{i}.qkv", Part(j, 3, 1)) for j, name in enumerate("qkv")
+    }
+    monkeypatch.setitem(TABLES, ("fused", "huggingface"), NameTable("fused", "huggingface", rows))
+    builder = FakeBuilder({f"A-0-B/{name}/kernel": (2, 2) for name in "qkv"}, family="fused")
+    array = np.arange(12, dtype="float32").reshape(2, 6)
+    load_checkpoint(builder, {"h.7.qkv": array}, {"A-0-B": ["h.7.qkv"] * 3})
+    np.testing.assert_array_equal(np.concatenate(list(builder.values().values()), 1), array)
 
 
 # ---- errors -------------------------------------------------------------------------------

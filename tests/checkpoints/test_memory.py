@@ -9,11 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bert4keras_ext.checkpoints import (
-    load_checkpoint,
-    safetensors_file,
-    save_checkpoint,
-)
+from bert4keras_ext.checkpoints import LazyArray, load_checkpoint, safetensors_file, save_checkpoint
 from tests.checkpoints import torch_maker as maker
 from tests.checkpoints.fake import FakeBuilder, bert_shapes, published
 
@@ -110,8 +106,6 @@ def test_the_whole_process(tmp_path, format):
 
 
 def test_writing_safetensors_streams(tmp_path):
-    from bert4keras_ext.checkpoints import LazyArray
-
     tensors = {
         str(i): LazyArray((250_000,), np.dtype("float32"), lambda: np.ones(250_000, "float32"))
         for i in range(20)

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,10 +60,8 @@ def test_published_names_and_layout_for_tensorflow(tmp_path):
 def test_published_names_and_layout_for_pytorch(tmp_path):
     builder = FakeBuilder()
     save_checkpoint(builder, tmp_path / "folder", "huggingface")
-    arrays, values = (
-        safetensors.numpy.load_file(tmp_path / "folder/model.safetensors"),
-        builder.values(),
-    )
+    arrays = safetensors.numpy.load_file(tmp_path / "folder/model.safetensors")
+    values = builder.values()
     np.testing.assert_array_equal(
         arrays["bert.encoder.layer.1.output.dense.weight"],
         values["Transformer-1-FeedForward/o/kernel"].T,
@@ -109,6 +108,14 @@ def test_unknown_format_and_family(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_native_files_need_no_name_table(tmp_path):
+    shapes = {"Dense/kernel": (2, 3)}
+    saved, other = (FakeBuilder(shapes, seed, family="elmo") for seed in (1, 2))
+    save_checkpoint(saved, tmp_path, "native")
+    assert load_checkpoint(other, tmp_path).source == "native"
+    assert_same(other.values(), saved.values())
+
+
 def test_weights_that_share_a_name(tmp_path, monkeypatch):
     """As albert_unshared: many layers here, one there."""
     table = NameTable("shared", "tensorflow", {"A-{i}-B/kernel": "block/kernel"})
@@ -133,10 +140,7 @@ def test_fused_tensors_need_all_parts(tmp_path, monkeypatch):
 
 # ---- complete files only ------------------------------------------------------------------
 
-WRITERS = {
-    "m.ckpt": tf_checkpoint.write,
-    "m.safetensors": safetensors_file.write,
-}
+WRITERS = {"m.ckpt": tf_checkpoint.write, "m.safetensors": safetensors_file.write}
 
 
 def failing(shape=(3,)):
@@ -180,10 +184,9 @@ KILLED = """
 @pytest.mark.parametrize("writer, name", [("tf", "m.ckpt"), ("st", "m.safetensors")])
 def test_a_killed_write_leaves_no_half_file(tmp_path, writer, name, when):
     path = tmp_path / name
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
     process = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(KILLED), writer, str(path), when],
-        cwd=root,
+        cwd=Path(__file__).parents[2],
         capture_output=True,
         text=True,
     )

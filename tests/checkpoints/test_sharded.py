@@ -26,11 +26,8 @@ def folder(tmp_path):
 def test_safetensors(folder):
     write_index(folder, {"a": "x.safetensors", "b": "x.safetensors", "c": "y.safetensors"})
     with open_checkpoint(folder) as reader:
-        assert reader.format == "sharded safetensors (2 files)" and reader.names() == [
-            "a",
-            "b",
-            "c",
-        ]
+        assert reader.format == "sharded safetensors (2 files)"
+        assert reader.names() == ["a", "b", "c"]
         reader.verify()
         reader.verify(["c"])
         for name, array in ARRAYS.items():
@@ -48,6 +45,18 @@ def test_pytorch(tmp_path):
         assert reader.format == "sharded PyTorch legacy .bin and PyTorch zip .bin (2 files)"
         for name in "ab":
             np.testing.assert_array_equal(reader.read(name), ARRAYS[name])
+
+
+def test_only_the_files_of_the_names_asked_for_are_verified(tmp_path):
+    damaged = maker.write_zip(tmp_path / "x.bin", maker.state_dict({"a": ARRAYS["b"]}))
+    maker.write_zip(tmp_path / "y.bin", maker.state_dict({"b": ARRAYS["c"]}))
+    data = damaged.read_bytes()
+    damaged.write_bytes(data.replace(ARRAYS["b"].tobytes(), b"\1" * ARRAYS["b"].nbytes))
+    with open_checkpoint(write_index(tmp_path, {"a": "x.bin", "b": "y.bin"})) as reader:
+        reader.verify(["b"])
+        reader.verify([])
+        with pytest.raises(CheckpointError, match="storage '0' is corrupt"):
+            reader.verify(["a"])
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,11 @@
 import os
 import zipfile
 
-import ml_dtypes
 import numpy as np
 import pytest
 
 from bert4keras_ext.checkpoints import CheckpointError, open_checkpoint
+from bert4keras_ext.checkpoints.arrays import dtype_of
 from tests.checkpoints import torch_maker as maker
 
 WRITERS = {"zip": maker.write_zip, "legacy": maker.write_legacy}
@@ -28,7 +28,7 @@ def read_all(path):
 
 @pytest.mark.parametrize("dtype", maker.STORAGES)
 def test_dtypes(write, dtype):
-    dtype = np.dtype(getattr(ml_dtypes, dtype)) if dtype == "bfloat16" else np.dtype(dtype)
+    dtype = dtype_of(dtype)
     array = np.arange(-4, 8).reshape(3, 4).astype(dtype)
     found = read_all(write(maker.state_dict({"a": array, "b": array[0]})))
     assert found["a"].dtype == dtype
@@ -172,6 +172,17 @@ def test_another_zip(tmp_path):
         archive.writestr("readme.txt", "hello")
     with pytest.raises(CheckpointError, match="expected one entry <name>/data.pkl"):
         open_checkpoint(tmp_path / "m.bin")
+
+
+@pytest.mark.parametrize("flag", [0x01, 0x20, 0x40])  # encrypted, patched, strongly encrypted
+def test_entries_that_zipfile_cannot_read(tmp_path, flag):
+    path = maker.write_zip(tmp_path / "a.bin", {"a": maker.plain(FLOATS, "0")})
+    data = bytearray(path.read_bytes())
+    entry = data.rindex(b"archive/data/0") - 46  # where its record in the directory begins
+    data[entry + 8] |= flag
+    path.write_bytes(data)
+    with open_checkpoint(path) as reader, pytest.raises(CheckpointError, match="storage '0' is"):
+        reader.verify()
 
 
 def test_only_the_tensor_asked_for_is_read(tmp_path):

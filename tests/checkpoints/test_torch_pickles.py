@@ -195,10 +195,8 @@ def test_malformed_pickles(data):
 
 def test_memo_numbers_cost_nothing():
     """Python's own unpickler would allocate a table of two thousand million entries here."""
-    assert (
-        load(b"Nr" + struct.pack("<I", 2**32 - 1) + b"0j" + struct.pack("<I", 2**32 - 1) + b".")
-        is None
-    )
+    number = struct.pack("<I", 2**32 - 1)
+    assert load(b"Nr" + number + b"0j" + number + b".") is None
 
 
 def _doubled(opcode, times):

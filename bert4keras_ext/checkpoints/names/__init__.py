@@ -21,14 +21,19 @@ def families():
     return sorted({family for family, _ in TABLES} | set(SAME_NAMES_AS))
 
 
+def tables_if_known(family):
+    """All tables of a family; an empty list for an unknown family."""
+    known = SAME_NAMES_AS.get(family, family)
+    return [table for table in TABLES.values() if table.family == known]
+
+
 def tables_of(family):
     """All tables of a family. An unknown family raises ValueError, naming the known ones."""
-    known = SAME_NAMES_AS.get(family, family)
-    tables = [table for table in TABLES.values() if table.family == known]
+    tables = tables_if_known(family)
     if not tables:
         raise ValueError(
-            f"No name tables for the model family {family!r}; known families: "
-            f"{', '.join(families())}. Give the names yourself with mapping=."
+            f"No name tables for the model family {family!r}; "
+            f"known families: {', '.join(families())}. Give the names yourself with mapping=."
         )
     return tables
 
@@ -42,10 +47,10 @@ def table_of(family, source):
     tables = {table.source: table for table in tables_of(family)}
     if source not in tables:
         raise ValueError(
-            f"No {source!r} names for the model family {family!r}; expected one of "
-            f"{', '.join(sorted(tables))}."
+            f"No {source!r} names for the model family {family!r}; "
+            f"expected one of {', '.join(sorted(tables))}."
         )
     return tables[source]
 
 
-__all__ = ["TABLES", "NameTable", "Prefix", "families", "table_of", "tables_of"]
+__all__ = ["TABLES", "NameTable", "Prefix", "families", "table_of", "tables_if_known", "tables_of"]

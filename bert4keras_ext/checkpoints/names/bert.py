@@ -1,10 +1,6 @@
 """BERT: Google's TensorFlow checkpoints (and all that followed them), and Hugging Face's."""
 
-from bert4keras_ext.checkpoints.names.table import (
-    PYTORCH_WRAPPERS,
-    TENSORFLOW_LEFTOVERS,
-    NameTable,
-)
+from bert4keras_ext.checkpoints.names.table import PYTORCH_WRAPPERS, TENSORFLOW_LEFTOVERS, NameTable
 from bert4keras_ext.checkpoints.transforms import TRANSPOSE
 
 _ATTENTION = "Transformer-{i}-MultiHeadSelfAttention"

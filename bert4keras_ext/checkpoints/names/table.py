@@ -33,22 +33,25 @@ class NameTable:
         rows: {our weight: foreign name} or {our weight: (foreign name, transform)}. `{i}` stands
             for the layer number (`{i:02d}` writes it with two digits). Alternatives in the last
             part of both names, "kernel|bias" beside "weight|bias", make one row of several.
-        bases: how the backbone's prefix may be spelt in a file. The first is the one that the rows
-            are written in.
+        bases: how the backbone's prefix may be spelt in a file; the rows are written in the first.
         wrappers: what may stand before all names of a file.
         spellings: pairs (ending, other ending) that files use for the same weight.
         ignorable: regular expressions of foreign names that hold nothing a model needs.
 
     Example:
 
-        table = NameTable(
-            "bert", "huggingface",
-            {"Pooler-Dense/kernel|bias": ("bert.pooler.dense.weight|bias", TRANSPOSE)},
-            bases=("bert.", ""),
-        )
-        table.entry("Pooler-Dense/bias")                      # ("bert.pooler.dense.bias",
-        TRANSPOSE) table.prefix(["Pooler-Dense/bias"], {"pooler.dense.bias"})        # Prefix("",
-        "")
+    >>> from bert4keras_ext.checkpoints.names import NameTable
+    >>> from bert4keras_ext.checkpoints.transforms import TRANSPOSE
+    >>> table = NameTable(
+    ...     "bert",
+    ...     "huggingface",
+    ...     {"Pooler-Dense/kernel|bias": ("bert.pooler.dense.weight|bias", TRANSPOSE)},
+    ...     bases=("bert.", ""),
+    ... )
+    >>> table.entry("Pooler-Dense/bias")
+    ('bert.pooler.dense.bias', Transpose())
+    >>> table.prefix(["Pooler-Dense/bias"], {"pooler.dense.bias"})
+    Prefix(wrapper='', base='')
     """
 
     def __init__(
@@ -64,23 +67,20 @@ class NameTable:
 
     def entry(self, ours):
         """(foreign name, transform) of one of our weights, or None if this table has none."""
-        number = re.search(r"-(\d+)-", ours)
-        pattern = ours if number is None else ours.replace(number[0], "-{i}-", 1)
-        row = self.rows.get(pattern)
-        if row is None:
+        pattern, number = _pattern(ours)
+        if pattern not in self.rows:
             return None
-        foreign, transform = row
-        return (foreign if number is None else foreign.format(i=int(number[1]))), transform
+        foreign, transform = self.rows[pattern]
+        return (foreign if number is None else foreign.format(i=number)), transform
 
     def prefix(self, weights, names):
         """The prefixes under which most of `weights` are found among a file's `names`."""
         entries = [entry for entry in map(self.entry, weights) if entry]
-        prefixes = [Prefix(wrapper, base) for wrapper in self.wrappers for base in self.bases]
 
         def found(prefix):
             return sum(self.find(foreign, names, prefix) is not None for foreign, _ in entries)
 
-        return max(prefixes, key=found)  # the first of the best
+        return max(self._prefixes, key=found)  # the first of the best
 
     def find(self, foreign, names, prefix):
         """The spelling of a foreign name that exists among a file's `names`, or None."""
@@ -102,38 +102,52 @@ class NameTable:
         """Whether an unused foreign name is no loss: a buffer, a tied copy, an optimizer slot."""
         return any(re.fullmatch(pattern, name) for pattern in self.ignorable)
 
-    def transform_of(self, name):
-        """The transform of the row that a file's name belongs to, in any layer, or the identity."""
-        return self._transforms.get(_without_numbers(name), IDENTITY)
+    def transform_of(self, name, ours=""):
+        """The transform of the row that a file's name belongs to, in any layer, or the identity.
+
+        Several rows may share a tensor that holds their weights glued together; then it is the row
+        of our weight.
+        """
+        transforms = self._transforms.get(_without_numbers(name), {"": IDENTITY})
+        return transforms.get(_pattern(ours)[0], next(iter(transforms.values())))
 
     def recognised(self, names):
         """How many of a file's names are names of this table, in any layer and spelling."""
         return sum(_without_numbers(name) in self._transforms for name in names)
 
+    @property
+    def _prefixes(self):
+        return [Prefix(wrapper, base) for wrapper in self.wrappers for base in self.bases]
+
     @cached_property
     def _transforms(self):
-        prefixes = [Prefix(wrapper, base) for wrapper in self.wrappers for base in self.bases]
-        return {
-            _without_numbers(name): transform
-            for foreign, transform in self.rows.values()
-            for prefix in prefixes
-            for name in self.spelt(foreign, prefix)
-        }
+        """{foreign name without numbers: {pattern of our weight: transform}}, in every spelling."""
+        transforms = {}
+        for pattern, (foreign, transform) in self.rows.items():
+            for prefix in self._prefixes:
+                for name in self.spelt(foreign, prefix):
+                    transforms.setdefault(_without_numbers(name), {})[pattern] = transform
+        return transforms
 
 
 def _expanded(rows):
     """Yields (our weight, (foreign name, transform)), one for each alternative of the last part."""
     for ours, foreign in rows.items():
         foreign, transform = foreign if isinstance(foreign, tuple) else (foreign, IDENTITY)
-        pairs = list(zip(_alternatives(ours), _alternatives(foreign), strict=True))
-        for our_name, foreign_name in pairs:
+        for our_name, foreign_name in zip(_alternatives(ours), _alternatives(foreign), strict=True):
             yield our_name, (foreign_name, transform)
 
 
 def _alternatives(name):
-    """ "a/kernel|bias" -> ["a/kernel", "a/bias"]."""
+    """Splits "a/kernel|bias" into ["a/kernel", "a/bias"]."""
     head, separator, last = re.fullmatch(r"(.*?)([/.]?)([^/.]*)", name).groups()
     return [head + separator + choice for choice in last.split("|")]
+
+
+def _pattern(ours):
+    """Splits "Transformer-3-FeedForward/o/bias" into "Transformer-{i}-FeedForward/o/bias" and 3."""
+    number = re.search(r"-(\d+)-", ours)
+    return (ours, None) if number is None else (ours.replace(number[0], "-{i}-", 1), int(number[1]))
 
 
 def _without_numbers(name):
