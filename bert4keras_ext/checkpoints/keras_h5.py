@@ -172,8 +172,10 @@ def load_keras_weights(model, reader):
         reader.verify()
         try:
             model.load_weights(reader.path)
-        except Exception as error:
+        except BaseException as error:  # Ctrl-C too must leave no mixture
             model.load_weights(backup)
+            if not isinstance(error, Exception):
+                raise
             raise CheckpointError(
                 f"Keras cannot load {reader.path!r} into this model, which is as it was: {error}"
             ) from error
