@@ -31,6 +31,7 @@ def plot_curves(panels, path, xlabel="epoch"):
         for name, values in series.items():
             axis.plot(range(1, len(values) + 1), values, marker="o", markersize=3, label=name)
         axis.set(title=title, xlabel=xlabel)
+        axis.xaxis.get_major_locator().set_params(integer=True)
         axis.grid(alpha=0.3)
         axis.legend()
     path = Path(path)
