@@ -44,7 +44,7 @@ TASKS = {
 }
 FAMILIES = list(dict.fromkeys(family for family, _, _ in TASKS.values()))
 THREADS = "OMP_NUM_THREADS MKL_NUM_THREADS TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS".split()
-PRECISIONS = ["float32", "mixed_bfloat16"]
+PRECISIONS = ["float32", "mixed_bfloat16", "bfloat16"]  # the last one: weights too, inference
 
 
 def parse_arguments():
@@ -141,6 +141,8 @@ def plan(arguments, found):
             rows.append((task, task, None, [(name, False) for name in found]))
             continue
         for precision in arguments.precision:
+            if precision == "bfloat16" and family != "inference":
+                continue
             entries = [
                 (name, xla == "on")
                 for name in found

@@ -52,7 +52,7 @@ def tensors(batch):
 
 def make_forward(config, precision, xla):
     model = make_encoder(config).eval()
-    if precision == "mixed_bfloat16":
+    if precision in ("mixed_bfloat16", "bfloat16"):
         model = model.to(torch.bfloat16)
 
     def forward(batch):

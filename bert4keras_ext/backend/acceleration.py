@@ -21,7 +21,7 @@ import keras
 
 logger = logging.getLogger(__name__)
 
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16")
 XLA_MODES = ("auto", "on", "off")
 _TRUE, _FALSE = {"1", "true", "on", "yes"}, {"", "0", "false", "off", "no"}
 
@@ -59,7 +59,9 @@ def set_precision(name):
 
     Args:
         name: "float32"; "mixed_bfloat16" (Ampere and newer, AVX512-BF16 and AMX processors);
-            or "mixed_float16" (older GPUs: ``compile`` adds loss scaling by itself).
+            "mixed_float16" (older GPUs: ``compile`` adds loss scaling by itself); or "bfloat16",
+            for inference alone: the weights are kept in bfloat16 too, which halves their memory
+            and saves casting them, but small updates of a training would be rounded away.
     """
     if name not in PRECISIONS:
         raise ValueError(f"precision expects one of {PRECISIONS}, received {name!r}")
