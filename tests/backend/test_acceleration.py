@@ -85,8 +85,10 @@ def batch():
 
 # bfloat16 has 8 bits of mantissa: 2^-8 relative error a rounding; states here are near 1 and pass
 # about 8 roundings in sequence. float16: 2^-11.
-@pytest.mark.parametrize("policy, tolerance", [("mixed_bfloat16", 16 * 2**-8), ("bfloat16", 16 * 2**-8),
-                                               ("mixed_float16", 16 * 2**-11)])  # fmt: skip
+@pytest.mark.parametrize(
+    "policy, tolerance",
+    [("mixed_bfloat16", 16 * 2**-8), ("bfloat16", 16 * 2**-8), ("mixed_float16", 16 * 2**-11)],
+)
 def test_mixed_precision_agrees_with_float32(policy, tolerance):
     keras.config.set_dtype_policy("float32")
     full = build_transformer_model(CONFIG)
