@@ -2,6 +2,7 @@
 
 from bert4keras_ext.layers.attention import MultiHeadAttention
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
 from bert4keras_ext.layers.embedding import Embedding
 from bert4keras_ext.layers.feed_forward import FeedForward
@@ -18,6 +19,7 @@ from bert4keras_ext.layers.structure import Add, Concatenate1D
 __all__ = [
     "Add",
     "Concatenate1D",
+    "Dense",
     "Dropout",
     "Embedding",
     "FeedForward",

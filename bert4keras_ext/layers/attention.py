@@ -7,6 +7,7 @@ from bert4keras_ext.backend.masking import attention_normalize
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
 
 
@@ -52,7 +53,7 @@ class MultiHeadAttention(Layer):
     >>> tuple(layer(ops.ones((1, 3, 8))).shape)
     (1, 3, 8)
 
-    Source: arXiv 1706.03762. The projections are Keras' Dense layers q, k, v and o, so LoRA and
+    Source: arXiv 1706.03762. The projections are Dense layers q, k, v and o, so LoRA and
     quantization work on them.
     """
 
@@ -89,7 +90,7 @@ class MultiHeadAttention(Layer):
             self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
 
     def _dense(self, name, units):
-        return keras.layers.Dense(
+        return Dense(
             units,
             use_bias=self.use_bias,
             # A shared initializer object would give every projection the same values.

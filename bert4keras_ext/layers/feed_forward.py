@@ -6,6 +6,7 @@ from bert4keras_ext.backend.activations import get_activation, serialize_activat
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.dense import Dense
 
 
 @register
@@ -20,7 +21,7 @@ class FeedForward(Layer):
         kernel_initializer: of all projections.
 
     Inputs and output: (batch, ..., dim), of the same shape. The mask is passed on. The
-    projections are Keras' Dense layers i0, i1, ... and o.
+    projections are Dense layers i0, i1, ... and o.
 
     Example:
 
@@ -50,7 +51,7 @@ class FeedForward(Layer):
         ]
 
     def _dense(self, name, units, activation=None):
-        return keras.layers.Dense(
+        return Dense(
             units,
             activation=activation,
             use_bias=self.use_bias,
@@ -68,9 +69,9 @@ class FeedForward(Layer):
 
     @recompute_grad
     def call(self, inputs, training=None):
-        hidden = self.gates[0](inputs)
+        hidden = self.gates[0](inputs, training=training)
         for gate in self.gates[1:]:
-            hidden = hidden * gate(inputs)
+            hidden = hidden * gate(inputs, training=training)
         return self.o(hidden)
 
     def compute_output_shape(self, input_shape):

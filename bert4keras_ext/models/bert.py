@@ -6,6 +6,7 @@ from keras import layers as keras_layers
 from bert4keras_ext.backend.activations import get_activation
 from bert4keras_ext.layers import (
     Add,
+    Dense,
     Embedding,
     FeedForward,
     FirstPooling1D,
@@ -130,7 +131,7 @@ class BERT(Transformer):
     def apply_dense(self, inputs, units, name, activation=None, **kwargs):
         return self.apply(
             inputs,
-            keras_layers.Dense,
+            Dense,
             units=units,
             activation=get_activation(activation),
             kernel_initializer=self.initializer,
