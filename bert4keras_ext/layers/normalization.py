@@ -148,9 +148,9 @@ class ScaleOffset(Layer):
         return inputs, condition
 
     def parameters(self, condition=None, ndim=2):
-        """(beta, gamma) for a condition: vectors, constants, broadcastable tensors, or None."""
-        beta = self.beta if self.offset is True else _constant(self.offset)
-        gamma = self.gamma if self.scale is True else _constant(self.scale)
+        """(beta, gamma) for a condition, in float32: vectors, constants, tensors, or None."""
+        beta = ops.cast(self.beta, "float32") if self.offset is True else _constant(self.offset)
+        gamma = ops.cast(self.gamma, "float32") if self.scale is True else _constant(self.scale)
         if condition is None:
             return beta, gamma
         condition = broadcast_rows(condition, ndim)
