@@ -14,8 +14,8 @@ bert4keras fails to import beside Keras 3; its tokenizers.py needs no Keras, so 
 empty stand-in for bert4keras.backend.
 
 Measured (Python 3.11, two CPU cores shared with other work, 10,000 titles of 22 characters on
-average, --repeat 15, three runs): ours 2.7 us a sentence (5.7 to 6.4 with an empty cache), Hugging
-Face tokenizers 0.23 11.1 to 11.9 times that, bert4keras 0.11.5 8.9 to 9.1 times.
+average, --repeat 10 to 15, four runs): ours 2.7 us a sentence (5.6 to 6.4 with an empty cache),
+Hugging Face tokenizers 0.23 11.1 to 11.9 times that, bert4keras 0.11.5 8.9 to 9.1 times.
 """
 
 import argparse

@@ -8,7 +8,7 @@ BERT, pretrains it as a masked language model on the training text, fine-tunes i
 with XLA on, and saves it. Under --out it leaves data/, vocab.txt, classifier.keras (for
 keras.models.load_model, after `import bert4keras_ext`), curve.png and results.json.
 
-Measured: dev accuracy 0.998, the largest class has 0.188; 101 s on two cores shared with others.
+Measured: dev accuracy 0.998, the largest class has 0.188; 77 s on two CPU cores.
 
 With real data (a folder with train.json and dev.json in TNEWS' form) and a real model (a folder in
 Hugging Face layout, or Google's files as --config, --checkpoint and --vocab):
