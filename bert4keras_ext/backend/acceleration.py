@@ -84,7 +84,7 @@ def jit_compile():
     * "on" compiles, except under a distribution strategy of several replicas, whose gradient
       reduction XLA cannot compile: there it stays off and says so.
     * "auto" compiles on a GPU (without a strategy) and never on a CPU, where compilation costs
-      more than it brings and slows mixed_bfloat16 down (measured: 0.7 to 0.8 of the speed).
+      more than it brings and was seen to slow mixed_bfloat16 down.
     """
     mode = _settings["xla"]
     if mode == "off":

@@ -8,7 +8,7 @@ def keep_mask(shape, rate, seed_generator):
     """A bool tensor that is False with probability ``rate``.
 
     On TensorFlow's CPU two decisions are made from each random 32-bit word (to 2^-16 of the rate
-    asked for), which halves the cost of dropout there; elsewhere Keras' uniform numbers are used.
+    asked for), which makes dropout cheaper there; elsewhere Keras' uniform numbers are used.
 
     Args:
         shape: of the result; entries may be scalar tensors.

@@ -176,7 +176,8 @@ class Transformer:
         """
         if layer in (Dropout, keras.layers.Dropout) and not self.dropout_rate:
             return inputs
-        if layer is MultiHeadAttention and self.residual_attention_scores:
+        is_attention = isinstance(layer, type) and issubclass(layer, MultiHeadAttention)
+        if is_attention and self.residual_attention_scores:
             kwargs["return_attention_scores"] = True
         name = kwargs["name"] = self.prefixed(kwargs.get("name"))
         if name not in self.layers:
@@ -197,7 +198,7 @@ class Transformer:
             caches, short = self.attention_caches[name], name.removeprefix(self.prefix)
             key = self.apply([caches[0], key], Concatenate1D, name=f"{short}-Cached-Key")
             value = self.apply([caches[1], value], Concatenate1D, name=f"{short}-Cached-Value")
-        if key is not query:
+        if key is not query or value is not query:
             arguments = {"key": key, "value": value, **arguments}
         if not layer.return_attention_scores:
             return layer(query, **arguments)

@@ -197,6 +197,30 @@ def test_a_template_method_may_be_overridden():
     assert model.get_layer("Extra-2")
 
 
+def test_attention_takes_another_value_with_the_same_key():
+    class ValuesElsewhere(BERT):
+        def apply_main_layers(self, inputs, index):
+            value = self.apply_norm(inputs, f"Extra-{index}-Norm")
+            name = f"Extra-{index}"
+            return self.apply(
+                [inputs, inputs, value], MultiHeadAttention, heads=2, head_size=8, name=name
+            )
+
+    builder = build(model=ValuesElsewhere, num_hidden_layers=1)
+    randomize(builder.model)
+    before = predict(builder)
+    builder.layers["Extra-0-Norm"].beta.assign_add(np.ones(16))
+    assert np.abs(predict(builder) - before).max() > 1e-3
+
+
+def test_residual_scores_reach_a_subclass_of_the_attention():
+    class Mine(MultiHeadAttention):
+        pass
+
+    layer = build(residual_attention_scores=True).apply(layer=Mine, heads=2, head_size=8, name="M")
+    assert layer.return_attention_scores
+
+
 def test_variable_mapping_has_bert4keras_form():
     mapping = build(with_mlm=True).variable_mapping()
     assert mapping["Embedding-Norm"] == [
