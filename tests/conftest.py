@@ -22,3 +22,13 @@ def _restore_global_state():
     keras.config.set_dtype_policy(policy)
     acceleration._settings.update(settings)
     activations.set_gelu(gelu)
+
+
+def pytest_terminal_summary(terminalreporter):
+    """The table of every recorded model that was compared, with its largest difference."""
+    from tests.models.recorded_models import RESULTS
+
+    if len(RESULTS) > 20:
+        terminalreporter.section("recorded models: largest absolute difference in float32")
+        for source, name, output, largest in sorted(RESULTS):
+            terminalreporter.line(f"{source:14}{name:28}{output:32}{largest:.1e}")

@@ -15,10 +15,17 @@ from bert4keras_ext.backend.activations import (
     swish,
 )
 from bert4keras_ext.backend.masking import attention_normalize, sequence_masking
+from bert4keras_ext.backend.positions import (
+    Sinusoidal,
+    apply_rotary_position_embeddings,
+    sinusoidal_embeddings,
+)
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 
 __all__ = [
+    "Sinusoidal",
+    "apply_rotary_position_embeddings",
     "attention_normalize",
     "gelu_erf",
     "gelu_tanh",
@@ -32,5 +39,6 @@ __all__ = [
     "set_precision",
     "set_recompute",
     "set_xla",
+    "sinusoidal_embeddings",
     "swish",
 ]

@@ -94,8 +94,7 @@ def attention_normalize(scores, mask=None, method="softmax", bias=None):
     Raises:
         ValueError: for an unknown method.
     """
-    if method not in _METHODS:
-        raise ValueError(f"normalization expects one of {sorted(_METHODS)}, received {method!r}")
+    check_normalization(method)
     dtype, ndim = scores.dtype, len(scores.shape)
     scores = ops.cast(scores, "float32")
     allowed = combine_masks(mask, -1, ndim)
@@ -106,6 +105,13 @@ def attention_normalize(scores, mask=None, method="softmax", bias=None):
         # A float bias may hold -inf where keys are forbidden: kept finite, like a mask.
         scores = scores + ops.maximum(ops.cast(align_bias(bias, ndim), "float32"), MASKED_SCORE)
     return ops.cast(_METHODS[method](scores, allowed), dtype)
+
+
+def check_normalization(method):
+    """Returns a method of ``attention_normalize``, or raises ValueError naming the known ones."""
+    if method not in _METHODS:
+        raise ValueError(f"normalization expects one of {sorted(_METHODS)}, received {method!r}")
+    return method
 
 
 def _softmax(scores, allowed):

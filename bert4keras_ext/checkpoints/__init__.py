@@ -4,7 +4,7 @@ Names of others never leave this folder: a model knows its own weights only, and
 foreign names are in `names/`.
 """
 
-from bert4keras_ext.checkpoints.detect import find_checkpoint, open_checkpoint
+from bert4keras_ext.checkpoints.detect import find_checkpoint, open_checkpoint, shapes_in
 from bert4keras_ext.checkpoints.loading import LoadReport, load_checkpoint
 from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
 from bert4keras_ext.checkpoints.resize import orthogonally_resize
@@ -21,4 +21,5 @@ __all__ = [
     "open_checkpoint",
     "orthogonally_resize",
     "save_checkpoint",
+    "shapes_in",
 ]

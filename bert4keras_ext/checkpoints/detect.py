@@ -62,6 +62,12 @@ def open_checkpoint(path):
     return _open_file(path)
 
 
+def shapes_in(path):
+    """{name: shape} of every tensor in a checkpoint; `path` as for `open_checkpoint`."""
+    with open_checkpoint(path) as reader:
+        return {name: tuple(reader.shape(name)) for name in reader.names()}
+
+
 def find_checkpoint(folder):
     """The checkpoint in a folder: Hugging Face's names first, then the only other one there is.
 

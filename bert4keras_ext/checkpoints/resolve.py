@@ -71,7 +71,7 @@ def resolve(builder, reader, mapping=None):
         if foreign not in reader:
             plan.missing.append((ours, foreign))
             continue
-        match = _matched(reader, ours, weights[ours], foreign, transform)
+        match = _matched(reader, ours, weights[ours], foreign, transform.bind(builder))
         # Our own files hold the vocabulary as the model has it: nothing is to be selected again.
         if source not in ("native", "keras") or match.found != match.expected:
             _edit_vocabulary(builder, match)

@@ -47,6 +47,7 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
         raise ValueError(f"Unknown checkpoint format {format!r}; expected one of {FORMATS}.")
     weights = builder.named_weights()
     named = _named(builder, weights, format, mapping)
+    named = {ours: (name, transform.bind(builder)) for ours, (name, transform) in named.items()}
     _warn_of_unnamed([name for name in weights if name not in named], format)
     tensors = _tensors(weights, named)
     if format == "tensorflow":

@@ -1,6 +1,6 @@
 """How a foreign tensor becomes one of our weights, and back again."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -20,6 +20,10 @@ class Transform:
 
     def shape(self, shape):
         return tuple(shape)
+
+    def bind(self, builder):
+        """This transform for one model: most are the same for all, some need its sizes."""
+        return self
 
     def view(self, array):
         """A view of our weight that has the layout of the checkpoint's tensor, to read into.
@@ -73,6 +77,9 @@ class Part(Transform):
     def backward(self, array):
         return self.then.backward(array)
 
+    def bind(self, builder):
+        return replace(self, then=self.then.bind(builder))
+
     def glue(self, pieces):
         """Joins the `backward` results of all pieces, given in the order of their index."""
         return np.concatenate(pieces, axis=self.axis)
@@ -82,6 +89,38 @@ class Part(Transform):
         if not -len(shape) <= self.axis < len(shape) or shape[self.axis] % self.count:
             return tuple(shape)  # fits nothing: the check of shapes reports it
         shape[self.axis] //= self.count
+        return self.then.shape(shape)
+
+
+@dataclass(frozen=True)
+class HalvesToPairs(Transform):
+    """Reorders the channels of each head from Llama's rotary layout to RoFormer's.
+
+    Rotary positions turn channel i together with i + size/2 in the files of most newer models, and
+    neighbours (2i, 2i + 1) in ours. The last axis of *our* weight holds the channels of all heads.
+
+    Args:
+        size: channels of a head; None is the key size of the model it is bound to.
+        then: the transform that the tensor goes through before, from the file's axes to ours.
+    """
+
+    size: int = None
+    then: Transform = Transform()
+    view = None
+
+    def bind(self, builder):
+        return HalvesToPairs(self.size or builder.attention_key_size, self.then.bind(builder))
+
+    def forward(self, array):
+        array = self.then.forward(array)
+        split = array.reshape(*array.shape[:-1], -1, 2, self.size // 2)
+        return np.swapaxes(split, -1, -2).reshape(array.shape)
+
+    def backward(self, array):
+        split = np.reshape(array, (*array.shape[:-1], -1, self.size // 2, 2))
+        return self.then.backward(np.swapaxes(split, -1, -2).reshape(array.shape))
+
+    def shape(self, shape):
         return self.then.shape(shape)
 
 

@@ -13,7 +13,12 @@ from bert4keras_ext.layers.pooling import (
     GlobalAveragePooling1D,
     GlobalMaxPooling1D,
 )
-from bert4keras_ext.layers.position import PositionEmbedding
+from bert4keras_ext.layers.position import PositionEmbedding, SinusoidalPositionEmbedding
+from bert4keras_ext.layers.relative_position import (
+    RelativePositionEmbedding,
+    RelativePositionEmbeddingT5,
+)
+from bert4keras_ext.layers.rotary import RotaryEmbedding
 from bert4keras_ext.layers.structure import Add, Concatenate1D
 
 __all__ = [
@@ -31,5 +36,9 @@ __all__ = [
     "Loss",
     "MultiHeadAttention",
     "PositionEmbedding",
+    "RelativePositionEmbedding",
+    "RelativePositionEmbeddingT5",
+    "RotaryEmbedding",
     "ScaleOffset",
+    "SinusoidalPositionEmbedding",
 ]

@@ -4,11 +4,36 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.masking import attention_normalize
+from bert4keras_ext.backend.positions import apply_rotary_position_embeddings
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
+
+
+def rotate(x, rotary, scale=None):
+    """Turns the first channels of x (batch, length, heads, size), as many as ``rotary`` has."""
+    dim = rotary.shape[-1]
+    if scale is not None:
+        rotary = rotary * scale  # sin and cos are much smaller than x
+    if dim == x.shape[-1]:
+        return apply_rotary_position_embeddings(rotary, x)
+    turned, rest = x[..., :dim], x[..., dim:]
+    rest = rest if scale is None else rest * scale
+    return ops.concatenate([apply_rotary_position_embeddings(rotary, turned), rest], axis=-1)
+
+
+def relative_scores(query, relative):
+    """``Q_i r_ij``: (batch, query, heads, size), (..., query, key, size) -> the scores' shape."""
+    equation = "bihd,ijd->bhij" if len(relative.shape) == 3 else "bihd,bijd->bhij"
+    return ops.einsum(equation, query, relative)
+
+
+def relative_context(weights, relative):
+    """``sum_j A_ij r_ij``: (batch, query, heads, size)."""
+    equation = "bhij,ijd->bihd" if len(relative.shape) == 3 else "bhij,bijd->bihd"
+    return ops.einsum(equation, weights, relative)
 
 
 @register
@@ -37,6 +62,14 @@ class MultiHeadAttention(Layer):
             (query, key), (batch or 1, query, key) or (batch or 1, heads or 1, query, key).
         residual_scores: the scores another attention layer returned, added to this one's
             (RealFormer, arXiv 2012.11747).
+        position_bias: float (batch or 1, heads or 1, query, key), added to ``Q K^T`` before the
+            scale (T5's relative positions; see RelativePositionEmbeddingT5).
+        relative_embeddings: r, (query, key, size) or (batch, query, key, size) with size =
+            key_size = head_size: ``Q_i r_ij`` is added to ``Q_i K_j``, and ``A_ij r_ij`` to the
+            output (NEZHA; see RelativePositionEmbedding).
+        rotary: sin and cos by turns, (batch or 1, length, key_size): turns Q and K (RoFormer; see
+            RotaryEmbedding). Narrower ones turn the first channels only.
+        key_rotary: the same for K, where keys stand at other places than queries.
 
     Output: (batch, query, out_dim); with ``return_attention_scores`` also the scaled scores
     before bias and mask, (batch, heads, query, key).
@@ -119,6 +152,10 @@ class MultiHeadAttention(Layer):
         value_mask=None,
         attention_bias=None,
         residual_scores=None,
+        position_bias=None,
+        relative_embeddings=None,
+        rotary=None,
+        key_rotary=None,
         training=None,
     ):
         if query_mask is None:
@@ -128,29 +165,46 @@ class MultiHeadAttention(Layer):
             key, key_mask = query, query_mask
         if value is None:
             value, value_mask = key, key_mask
-        scores = self.attention_scores(query, key)
+        scores = self.attention_scores(
+            query, key, position_bias, relative_embeddings, rotary, key_rotary
+        )
         biased = scores if residual_scores is None else scores + residual_scores
         weights = attention_normalize(biased, value_mask, self.normalization, attention_bias)
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
-        outputs = self.o(self.context(weights, value))
+        outputs = self.o(self.context(weights, value, relative_embeddings))
         return (outputs, scores) if self.return_attention_scores else outputs
 
-    def attention_scores(self, query, key):
+    def attention_scores(
+        self, query, key,
+        position_bias=None, relative_embeddings=None, rotary=None, key_rotary=None,
+    ):  # fmt: skip
         """Scaled scores: (batch, heads, query, key)."""
-        query = self.q(query)
-        if self.attention_scale:
-            # Scaling the queries costs less than scaling the scores.
-            query = query * (self.key_size**-0.5)
-        query = ops.transpose(self.split_heads(query), (0, 2, 1, 3))  # (batch, heads, query, _)
-        key = ops.transpose(self.split_heads(self.k(key)), (0, 2, 3, 1))  # (batch, heads, _, key)
-        return ops.matmul(query, key)
+        # Scaling the queries (and the bias) costs less than scaling the scores.
+        scale = self.key_size**-0.5 if self.attention_scale else None
+        query, key = self.split_heads(self.q(query)), self.split_heads(self.k(key))
+        if rotary is not None:
+            query = rotate(query, rotary, scale)
+            key = rotate(key, rotary if key_rotary is None else key_rotary)
+        elif scale is not None:
+            query = query * scale
+        by_head = ops.transpose(query, (0, 2, 1, 3))  # (batch, heads, query, size)
+        scores = ops.matmul(by_head, ops.transpose(key, (0, 2, 3, 1)))
+        if relative_embeddings is not None:
+            scores = scores + relative_scores(query, ops.cast(relative_embeddings, query.dtype))
+        if position_bias is not None:
+            position_bias = ops.cast(position_bias, scores.dtype)
+            scores = scores + (position_bias if scale is None else position_bias * scale)
+        return scores
 
-    def context(self, weights, value):
+    def context(self, weights, value, relative_embeddings=None):
         """Averages of the values, heads joined: (batch, query, heads * head_size)."""
         value = ops.transpose(self.split_heads(self.v(value)), (0, 2, 1, 3))
         context = ops.matmul(weights, value)  # (batch, heads, query, size)
         context = ops.transpose(context, (0, 2, 1, 3))
+        if relative_embeddings is not None:
+            relative_embeddings = ops.cast(relative_embeddings, weights.dtype)
+            context = context + relative_context(weights, relative_embeddings)
         length = ops.shape(context)[1]
         return ops.reshape(context, (-1, length, self.heads * self.head_size))
 

@@ -1,8 +1,9 @@
-"""Position embeddings."""
+"""Absolute position embeddings, trained and sinusoidal."""
 
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.positions import sinusoidal_embeddings
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import check_length, head_and_rest
 from bert4keras_ext.layers.base import Layer
@@ -11,8 +12,69 @@ MERGE_MODES = ("add", "mul", "zero", "concat")
 DEFAULT_ALPHA = 0.4
 
 
+class MergedPositions(Layer):
+    """What position embeddings share: where positions come from, and how vectors are merged.
+
+    Subclasses define ``leading_rows(length)``, the vectors of positions 0 ... length - 1, and
+    ``rows(ids)``, those of any positions.
+    """
+
+    def __init__(self, output_dim, merge_mode="add", custom_position_ids=False, **kwargs):
+        super().__init__(**kwargs)
+        if merge_mode not in MERGE_MODES:
+            raise ValueError(f"merge_mode expects one of {MERGE_MODES}, received {merge_mode!r}")
+        self.output_dim = output_dim
+        self.merge_mode = merge_mode
+        self.custom_position_ids = custom_position_ids
+
+    def call(self, inputs, position_ids=None):
+        if position_ids is None:
+            inputs, position_ids = head_and_rest(inputs)
+        if self.custom_position_ids and position_ids is None:
+            raise ValueError(
+                f"{self.name} was made with custom_position_ids=True: call layer([x, position_ids])"
+            )
+        if position_ids is not None:
+            positions = self.rows(position_ids)
+        else:
+            positions = self.leading_rows(ops.shape(inputs)[1])[None]
+        return self.merge(inputs, positions)
+
+    def merge(self, inputs, positions):
+        positions = ops.cast(positions, self.compute_dtype)
+        if self.merge_mode == "add":
+            return inputs + positions
+        if self.merge_mode == "mul":
+            return inputs * (positions + 1)
+        if self.merge_mode == "zero":
+            return positions
+        shape = ops.shape(inputs)
+        positions = ops.broadcast_to(positions, (shape[0], shape[1], self.output_dim))
+        return ops.concatenate([inputs, positions], axis=-1)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return previous_mask[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
+
+    def compute_output_shape(self, inputs_shape, position_ids_shape=None):
+        if inputs_shape and isinstance(inputs_shape[0], (list, tuple)):
+            inputs_shape = inputs_shape[0]
+        if self.merge_mode == "zero":
+            batch = inputs_shape[0] if self.custom_position_ids else 1
+            return (batch, inputs_shape[1], self.output_dim)
+        more = self.output_dim if self.merge_mode == "concat" else 0
+        return (*inputs_shape[:-1], inputs_shape[-1] + more)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "output_dim": self.output_dim,
+            "merge_mode": self.merge_mode,
+            "custom_position_ids": self.custom_position_ids,
+        }
+
+
 @register
-class PositionEmbedding(Layer):
+class PositionEmbedding(MergedPositions):
     """A trained vector for every position, merged into the inputs.
 
     ==========  =======================================
@@ -61,15 +123,10 @@ class PositionEmbedding(Layer):
         custom_position_ids=False,
         **kwargs,
     ):
-        super().__init__(**kwargs)
-        if merge_mode not in MERGE_MODES:
-            raise ValueError(f"merge_mode expects one of {MERGE_MODES}, received {merge_mode!r}")
+        super().__init__(output_dim, merge_mode, custom_position_ids, **kwargs)
         self.input_dim = input_dim
-        self.output_dim = output_dim
-        self.merge_mode = merge_mode
         self.hierarchical = hierarchical
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
-        self.custom_position_ids = custom_position_ids
 
     def build(self, inputs_shape, position_ids_shape=None):
         self.embeddings = self.add_weight(
@@ -77,19 +134,6 @@ class PositionEmbedding(Layer):
             shape=(self.input_dim, self.output_dim),
             initializer=self.embeddings_initializer,
         )
-
-    def call(self, inputs, position_ids=None):
-        if position_ids is None:
-            inputs, position_ids = head_and_rest(inputs)
-        if self.custom_position_ids and position_ids is None:
-            raise ValueError(
-                f"{self.name} was made with custom_position_ids=True: call layer([x, position_ids])"
-            )
-        if position_ids is not None:
-            positions = self.rows(ops.cast(position_ids, "int32"))
-        else:
-            positions = self.leading_rows(ops.shape(inputs)[1])[None]
-        return self.merge(inputs, positions)
 
     def leading_rows(self, length):
         """The vectors of positions 0 ... length - 1, (length, output_dim)."""
@@ -105,6 +149,7 @@ class PositionEmbedding(Layer):
 
     def rows(self, ids):
         """The vectors of any positions: ids (...) -> (..., output_dim)."""
+        ids = ops.cast(ids, "int32")
         if not self.hierarchical:
             return ops.take(self.embeddings, ids, axis=0)
         alpha = DEFAULT_ALPHA if self.hierarchical is True else self.hierarchical
@@ -113,36 +158,58 @@ class PositionEmbedding(Layer):
         low = ops.take(base, ids % self.input_dim, axis=0)
         return alpha * high + (1 - alpha) * low
 
-    def merge(self, inputs, positions):
-        positions = ops.cast(positions, self.compute_dtype)
-        if self.merge_mode == "add":
-            return inputs + positions
-        if self.merge_mode == "mul":
-            return inputs * (positions + 1)
-        if self.merge_mode == "zero":
-            return positions
-        shape = ops.shape(inputs)
-        positions = ops.broadcast_to(positions, (shape[0], shape[1], self.output_dim))
-        return ops.concatenate([inputs, positions], axis=-1)
-
-    def compute_mask(self, inputs, previous_mask=None):
-        return previous_mask[0] if isinstance(previous_mask, (list, tuple)) else previous_mask
-
-    def compute_output_shape(self, inputs_shape, position_ids_shape=None):
-        if inputs_shape and isinstance(inputs_shape[0], (list, tuple)):
-            inputs_shape = inputs_shape[0]
-        width = {"zero": self.output_dim, "concat": inputs_shape[-1] + self.output_dim}
-        one_for_all = self.merge_mode == "zero" and not self.custom_position_ids
-        batch = 1 if one_for_all else inputs_shape[0]
-        return (batch, *inputs_shape[1:-1], width.get(self.merge_mode, inputs_shape[-1]))
-
     def get_config(self):
         return {
             **super().get_config(),
             "input_dim": self.input_dim,
-            "output_dim": self.output_dim,
-            "merge_mode": self.merge_mode,
             "hierarchical": self.hierarchical,
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
-            "custom_position_ids": self.custom_position_ids,
         }
+
+
+@register
+class SinusoidalPositionEmbedding(MergedPositions):
+    """Sinusoidal position vectors, merged into the inputs; there is nothing to train.
+
+    ``p[2i] = sin(k w_i), p[2i+1] = cos(k w_i)`` for position k, with ``w_i = base^(-2i/dim)``.
+
+    Args:
+        output_dim: width of a vector, even.
+        merge_mode: "add", "mul", "zero" or "concat", as for PositionEmbedding.
+        custom_position_ids: expect position ids (any real numbers) as the second input.
+        base: see the formula.
+
+    Inputs: x (batch, length, dim) and, where asked for, ids (batch, length), as
+    ``layer(x, position_ids=ids)`` or ``layer([x, ids])``. The mask of x is passed on.
+
+    Raises:
+        ValueError: for an unknown merge mode, or an odd width.
+
+    Example:
+
+    >>> layer = SinusoidalPositionEmbedding(output_dim=4)
+    >>> tuple(layer(ops.ones((1, 3, 4))).shape)
+    (1, 3, 4)
+
+    Source: arXiv 1706.03762; article 8231.
+    """
+
+    def __init__(
+        self, output_dim, merge_mode="add", custom_position_ids=False, base=10000.0, **kwargs
+    ):
+        super().__init__(output_dim, merge_mode, custom_position_ids, **kwargs)
+        self.base = base
+        # Position 4097 has no neighbours in bfloat16: ids must not be cast with the inputs.
+        self.autocast = False
+
+    def leading_rows(self, length):
+        return self.rows(ops.arange(length))
+
+    def rows(self, ids):
+        return sinusoidal_embeddings(ids, self.output_dim, self.base)
+
+    def merge(self, inputs, positions):
+        return super().merge(ops.cast(inputs, self.compute_dtype), positions)
+
+    def get_config(self):
+        return {**super().get_config(), "base": self.base}

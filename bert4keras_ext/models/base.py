@@ -9,12 +9,15 @@ shared models and, later, decoding with caches all come from one description.
 import keras
 
 from bert4keras_ext.backend.activations import get_activation
+from bert4keras_ext.backend.masking import check_normalization
 from bert4keras_ext.checkpoints import load_checkpoint, save_checkpoint
 from bert4keras_ext.checkpoints.names import table_of
-from bert4keras_ext.layers import Concatenate1D, Dropout, LayerNormalization, MultiHeadAttention
+from bert4keras_ext.layers import Concatenate1D, Dropout, MultiHeadAttention
+from bert4keras_ext.models.blocks import Blocks
+from bert4keras_ext.models.config import RENAMES
 
 
-class Transformer:
+class Transformer(Blocks):
     """Builds a functional Keras model with named layers, and moves weights in and out of it.
 
     Users rarely construct it themselves: ``build_transformer_model`` does, from a config.
@@ -33,6 +36,9 @@ class Transformer:
             or a pair (ids, weights).
         residual_attention_scores: add the previous layer's raw scores to each attention
             (RealFormer, arXiv 2012.11747).
+        attention_normalization: "softmax"; "softmax_plus" scales the scores by the logarithm of the
+            number of keys (entropy invariance to the length, article 8823); or "squared_relu".
+        pre_norm: norms before the blocks instead of after them; None is as published.
         ignore_invalid_weights: load what fits and log the rest, instead of raising.
         autoresize_weights: resize weights of another shape to fit, instead of raising.
         layers: layers of another builder to share, its ``.layers``.
@@ -46,7 +52,8 @@ class Transformer:
     """
 
     family = None  # key of the weight-name tables in checkpoints/names
-    layer_norm_epsilon = 1e-12
+    applications = ("encoder", "lm", "unilm")  # what build_transformer_model may make of it
+    config_keys = RENAMES  # keys of config files -> our keywords
 
     def __init__(
         self,
@@ -65,6 +72,8 @@ class Transformer:
         keep_tokens=None,
         compound_tokens=None,
         residual_attention_scores=False,
+        attention_normalization="softmax",
+        pre_norm=None,
         ignore_invalid_weights=False,
         autoresize_weights=False,
         layer_norm_eps=None,
@@ -92,14 +101,38 @@ class Transformer:
         self.keep_tokens = keep_tokens
         self.compound_tokens = compound_tokens
         self.residual_attention_scores = residual_attention_scores
+        self.attention_normalization = check_normalization(attention_normalization)
+        if pre_norm is not None:
+            self.pre_norm = pre_norm
         self.ignore_invalid_weights = ignore_invalid_weights
         self.autoresize_weights = autoresize_weights
         if layer_norm_eps is not None:
+            self.embedding_norm_epsilon = self.head_norm_epsilon = layer_norm_eps
             self.layer_norm_epsilon = layer_norm_eps
         self.layers = {} if layers is None else layers
         self.prefix = prefix or ""
         self.name = name
         self.built = False
+
+    @classmethod
+    def adapt_config(cls, config):
+        """Our keywords from a config as users have it (a file's dict, or their own keywords).
+
+        Renames the keys of ``config_keys``; families whose files say more override it.
+        """
+        known = {cls.config_keys.get(k, k): v for k, v in config.items() if v is not None}
+        # A file that has both spellings means ours.
+        return {**known, **{k: v for k, v in config.items() if k not in cls.config_keys}}
+
+    @classmethod
+    def adapt_to_checkpoint(cls, arguments, shapes):
+        """The keyword arguments, corrected by what a checkpoint holds.
+
+        Args:
+            arguments: dict as ``adapt_config`` made it, with the caller's keywords.
+            shapes: function without arguments that gives {name: shape} of the checkpoint.
+        """
+        return arguments
 
     # ---- building -------------------------------------------------------------------------
 
@@ -141,6 +174,7 @@ class Transformer:
         """From the inputs (a list, symbolic or real tensors) to the outputs."""
         self.attention_scores = None
         self.attention_bias = None
+        self.position_bias = None
         outputs = self.apply_embeddings(inputs)
         for index in range(self.num_hidden_layers):
             outputs = self.apply_main_layers(outputs, index)
@@ -152,15 +186,8 @@ class Transformer:
     def apply_embeddings(self, inputs):
         raise NotImplementedError(f"{type(self).__name__} must define apply_embeddings(...)")
 
-    def apply_main_layers(self, inputs, index):
-        raise NotImplementedError(f"{type(self).__name__} must define apply_main_layers(...)")
-
     def apply_final_layers(self, inputs):
         raise NotImplementedError(f"{type(self).__name__} must define apply_final_layers(...)")
-
-    def compute_attention_bias(self, inputs=None):
-        """The bias of every attention layer, or None; the LM and UniLM mix-ins override it."""
-        return self.attention_bias
 
     def prefixed(self, name):
         return name if name is None else self.prefix + name
@@ -206,30 +233,6 @@ class Transformer:
             arguments["residual_scores"] = self.attention_scores
         outputs, self.attention_scores = layer(query, **arguments)
         return outputs
-
-    def apply_norm(self, inputs, name, **kwargs):
-        """LayerNormalization, conditional where the model is."""
-        units, activation = self.layer_norm_cond_hidden
-        return self.apply(
-            inputs,
-            LayerNormalization,
-            arguments={"condition": self.layer_norm_cond},
-            epsilon=self.layer_norm_epsilon,
-            conditional=self.layer_norm_cond is not None,
-            hidden_units=units,
-            hidden_activation=activation,
-            hidden_initializer=self.initializer,
-            name=name,
-            **kwargs,
-        )
-
-    def apply_dropout(self, inputs, name):
-        return self.apply(inputs, Dropout, rate=self.dropout_rate, name=name)
-
-    @property
-    def initializer(self):
-        """Truncated normal of 0.02 in every published model; ``initializer_range`` is ignored."""
-        return keras.initializers.TruncatedNormal(stddev=0.02)
 
     def set_inputs(self, inputs, additional_input_layers=None):
         inputs = list(inputs)

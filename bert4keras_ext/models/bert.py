@@ -1,19 +1,8 @@
 """BERT, and RoBERTa in the Chinese sense (the same architecture)."""
 
-import keras
 from keras import layers as keras_layers
 
-from bert4keras_ext.backend.activations import get_activation
-from bert4keras_ext.layers import (
-    Add,
-    Dense,
-    Embedding,
-    FeedForward,
-    FirstPooling1D,
-    MultiHeadAttention,
-    PositionEmbedding,
-    ScaleOffset,
-)
+from bert4keras_ext.layers import Add, FirstPooling1D, PositionEmbedding, ScaleOffset
 from bert4keras_ext.models.base import Transformer
 
 
@@ -71,25 +60,30 @@ class BERT(Transformer):
             names.append("Input-Segment")
         if self.custom_position_ids:
             names.append("Input-Position")
-        return [self._input(name) for name in names]
-
-    def _input(self, name):
-        return self.apply(layer=_input_tensor, shape=(self.sequence_length,), name=name)
+        return [self.apply_input(name) for name in names]
 
     def apply_embeddings(self, inputs):
-        self.model_inputs = list(inputs)
-        tokens, *rest = inputs
-        segments = rest.pop(0) if self.segment_vocab_size > 0 else None
-        positions = rest.pop(0) if self.custom_position_ids else None
-
-        x = self.apply_token_embedding(tokens)
-        if segments is not None:
-            s = self.apply_segment_embedding(segments)
+        x = self.apply_token_embedding(self.split_inputs(inputs))
+        if self.segments is not None:
+            s = self.apply_segment_embedding(self.segments)
             x = self.apply([x, s], Add, name="Embedding-Token-Segment")
-        x = self.apply(
+        x = self.apply_position_embedding(x)
+        return self.finish_embeddings(x)
+
+    def split_inputs(self, inputs):
+        """Keeps tokens, segments and positions (or None) for later; returns the tokens."""
+        rest = list(inputs)
+        self.tokens = rest.pop(0)
+        self.segments = rest.pop(0) if self.segment_vocab_size > 0 else None
+        self.position_ids = rest.pop(0) if self.custom_position_ids else None
+        return self.tokens
+
+    def apply_position_embedding(self, x):
+        """Adds the trained positions; families with relative ones return x."""
+        return self.apply(
             x,
             PositionEmbedding,
-            arguments={"position_ids": positions},
+            arguments={"position_ids": self.position_ids},
             input_dim=self.max_position,
             output_dim=self.embedding_size,
             merge_mode="add",
@@ -98,23 +92,16 @@ class BERT(Transformer):
             custom_position_ids=self.custom_position_ids,
             name="Embedding-Position",
         )
-        x = self.apply_norm(x, "Embedding-Norm")
-        x = self.apply_dropout(x, "Embedding-Dropout")
-        if self.embedding_size != self.hidden_size:
-            x = self.apply_dense(x, self.hidden_size, "Embedding-Mapping")
-        return x
 
-    def apply_token_embedding(self, inputs, mode=None):
-        return self.apply(
-            inputs,
-            Embedding,
-            arguments={"mode": mode},
-            input_dim=self.vocab_size,
-            output_dim=self.embedding_size,
-            embeddings_initializer=self.initializer,
-            mask_zero=True,
-            name="Embedding-Token",
-        )
+    def finish_embeddings(self, x):
+        x = self.apply_norm(x, "Embedding-Norm", self.embedding_norm_epsilon)
+        x = self.apply_dropout(x, "Embedding-Dropout")
+        return self.apply_embedding_mapping(x)
+
+    def apply_embedding_mapping(self, x):
+        if self.embedding_size == self.hidden_size:
+            return x
+        return self.apply_dense(x, self.hidden_size, "Embedding-Mapping")
 
     def apply_segment_embedding(self, segments):
         if self.shared_segment_embeddings:
@@ -128,58 +115,15 @@ class BERT(Transformer):
             name="Embedding-Segment",
         )
 
-    def apply_dense(self, inputs, units, name, activation=None, **kwargs):
-        return self.apply(
-            inputs,
-            Dense,
-            units=units,
-            activation=get_activation(activation),
-            kernel_initializer=self.initializer,
-            name=name,
-            **kwargs,
-        )
-
-    def apply_main_layers(self, inputs, index):
-        """Post-LN: attention and feed-forward, each followed by dropout, add and norm."""
-        name = f"Transformer-{index}-MultiHeadSelfAttention"
-        x = self.apply(
-            inputs,
-            MultiHeadAttention,
-            arguments={"attention_bias": self.compute_attention_bias(index)},
-            heads=self.num_attention_heads,
-            head_size=self.attention_head_size,
-            out_dim=self.hidden_size,
-            key_size=self.attention_key_size,
-            attention_dropout=self.attention_dropout_rate,
-            kernel_initializer=self.initializer,
-            name=name,
-        )
-        x = self.apply_residual(inputs, x, name)
-
-        name = f"Transformer-{index}-FeedForward"
-        y = self.apply(
-            x,
-            FeedForward,
-            units=self.intermediate_size,
-            activation=self.hidden_act,
-            kernel_initializer=self.initializer,
-            name=name,
-        )
-        return self.apply_residual(x, y, name)
-
-    def apply_residual(self, before, x, name):
-        x = self.apply_dropout(x, f"{name}-Dropout")
-        x = self.apply([before, x], Add, name=f"{name}-Add")
-        return self.apply_norm(x, f"{name}-Norm")
-
     def apply_final_layers(self, inputs):
+        x = self.apply_norm(inputs, "Output-Norm") if self.pre_norm else inputs
         outputs = []
         if self.with_pool:
-            outputs.append(self.apply_pooler(inputs))
+            outputs.append(self.apply_pooler(x))
         if self.with_mlm:
-            outputs.append(self.apply_mlm(inputs))
+            outputs.append(self.apply_mlm(x))
         if not outputs:
-            return inputs
+            return x
         return outputs if len(outputs) > 1 else outputs[0]
 
     def apply_pooler(self, x):
@@ -193,17 +137,11 @@ class BERT(Transformer):
 
     def apply_mlm(self, x):
         x = self.apply_dense(x, self.embedding_size, "MLM-Dense", self._activation())
-        x = self.apply_norm(x, "MLM-Norm")
+        x = self.apply_norm(x, "MLM-Norm", self.head_norm_epsilon)
         x = self.apply_token_embedding(x, mode="dense")
         x = self.apply(x, ScaleOffset, scale=False, name="MLM-Bias")
         activation = "softmax" if self.with_mlm is True else self.with_mlm
-        return self.apply(
-            x,
-            keras_layers.Activation,
-            activation=get_activation(activation),
-            dtype="float32",
-            name="MLM-Activation",
-        )
+        return self.apply_activation(x, activation, "MLM-Activation")
 
     def _activation(self):
         """The activation of the MLM head: the first one where the feed-forward is gated."""
@@ -213,7 +151,3 @@ class BERT(Transformer):
     @property
     def vocabulary_axes(self):
         return {**super().vocabulary_axes, "MLM-Bias/beta": 0}
-
-
-def _input_tensor(shape, name):
-    return keras.Input(shape=shape, dtype="int32", name=name)

@@ -2,7 +2,7 @@
 
 import os
 
-from bert4keras_ext.checkpoints import find_checkpoint
+from bert4keras_ext.checkpoints import find_checkpoint, shapes_in
 from bert4keras_ext.models.config import (
     builder_arguments,
     check_keywords,
@@ -78,14 +78,16 @@ def build_transformer_model(
 
     cls = _builder_class(model, application)
     check_keywords(cls, kwargs, _BUILD_ARGUMENTS)
-    arguments = builder_arguments(config, kwargs)
+    arguments = builder_arguments(cls, config, kwargs)
     check_required(arguments, config_path)
+    if checkpoint_path is None and is_folder:
+        checkpoint_path = find_checkpoint(config_path)
+    if checkpoint_path:
+        arguments = cls.adapt_to_checkpoint(arguments, lambda: shapes_in(checkpoint_path))
     build_arguments = {key: arguments.pop(key, None) for key in _BUILD_ARGUMENTS}
     builder = cls(**arguments)
     builder.build(**build_arguments)
 
-    if checkpoint_path is None and is_folder:
-        checkpoint_path = find_checkpoint(config_path)
     if checkpoint_path:
         builder.load_weights_from_checkpoint(checkpoint_path)
     return builder.model if return_keras_model else builder
@@ -93,10 +95,12 @@ def build_transformer_model(
 
 def _builder_class(model, application):
     cls = find_model(model)
-    if application == "lm":
-        return extend_with_language_model(cls)
-    if application == "unilm":
-        return extend_with_unified_language_model(cls)
-    if application != "encoder":
+    if application not in APPLICATIONS:
         raise ValueError(f"application expects one of {APPLICATIONS}, received {application!r}")
-    return cls
+    if application not in cls.applications:
+        raise ValueError(
+            f"model {model!r} cannot be built as application={application!r}: "
+            f"it knows {cls.applications}"
+        )
+    extend = {"lm": extend_with_language_model, "unilm": extend_with_unified_language_model}
+    return extend[application](cls) if application in extend else cls

@@ -63,15 +63,9 @@ def _parse(path):
     return config
 
 
-def builder_arguments(config, overrides):
+def builder_arguments(cls, config, overrides):
     """The builder's keyword arguments: the file's keys renamed, with the caller's on top."""
-    return {**DEFAULTS, **_renamed(config), **_renamed(overrides)}
-
-
-def _renamed(config):
-    known = {RENAMES.get(key, key): value for key, value in config.items() if value is not None}
-    # A file that has both spellings means ours.
-    return {**known, **{key: value for key, value in config.items() if key not in RENAMES}}
+    return {**DEFAULTS, **cls.adapt_config(config), **cls.adapt_config(overrides)}
 
 
 def check_keywords(cls, keywords, build_keywords):
@@ -80,7 +74,7 @@ def check_keywords(cls, keywords, build_keywords):
     Keywords that resemble none are keys of some config file: the builder ignores those, as it
     ignores them in the file.
     """
-    known = {*build_keywords, *RENAMES}
+    known = {*build_keywords, *cls.config_keys}
     for parent in cls.__mro__:
         known.update(inspect.signature(parent.__init__).parameters)
     for key in keywords:

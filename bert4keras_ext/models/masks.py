@@ -65,9 +65,7 @@ class LMMixin:
 
     def compute_attention_bias(self, inputs=None):
         if self.attention_bias is None:
-            self.attention_bias = self.apply(
-                self.model_inputs[0], CausalMask, name="Attention-LM-Mask"
-            )
+            self.attention_bias = self.apply(self.tokens, CausalMask, name="Attention-LM-Mask")
         return self.attention_bias
 
 
@@ -84,9 +82,7 @@ class UniLMMixin:
 
     def compute_attention_bias(self, inputs=None):
         if self.attention_bias is None:
-            self.attention_bias = self.apply(
-                self.model_inputs[1], UniLMMask, name="Attention-UniLM-Mask"
-            )
+            self.attention_bias = self.apply(self.segments, UniLMMask, name="Attention-UniLM-Mask")
         return self.attention_bias
 
 

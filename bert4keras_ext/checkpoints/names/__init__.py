@@ -1,16 +1,12 @@
 """Name tables: what our weights are called in the checkpoints of others. One file a model family.
 
-A new family is a file with its tables here, and a line in TABLES.
+A new family is a file here with its tables in TABLES, and a word in the list below.
 """
 
 from bert4keras_ext.checkpoints.names import bert
 from bert4keras_ext.checkpoints.names.table import NameTable, Prefix
 
-TABLES = {
-    (table.family, table.source): table
-    for family in (bert,)
-    for table in (family.TENSORFLOW, family.HUGGING_FACE)
-}
+TABLES = {(table.family, table.source): table for family in (bert,) for table in family.TABLES}
 
 # Families that differ from another one in nothing that a checkpoint shows.
 SAME_NAMES_AS = {"roberta": "bert"}

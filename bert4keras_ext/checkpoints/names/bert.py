@@ -77,3 +77,5 @@ HUGGING_FACE = NameTable(
         r"(.*\.)?cls\.predictions\.decoder\.(weight|bias)",
     ),
 )
+
+TABLES = (TENSORFLOW, HUGGING_FACE)

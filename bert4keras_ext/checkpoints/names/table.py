@@ -65,6 +65,26 @@ class NameTable:
         self.ignorable = tuple(ignorable)
         self.rows = dict(_expanded(rows))
 
+    def derived(self, family, replace=(), without=(), more=None, **options):
+        """The table of a family that differs from this one in a few names.
+
+        Args:
+            family: its name.
+            replace: pairs (text, other text) to replace in foreign names, in this order.
+            without: regular expressions of our names (with `{i}` in them) that the family lacks.
+            more: further rows, as the constructor takes them; they win over this table's.
+            **options: other arguments of the constructor; by default this table's.
+        """
+        rows = {}
+        for ours, (foreign, transform) in self.rows.items():
+            if not any(re.fullmatch(pattern, ours) for pattern in without):
+                for old, new in replace:
+                    foreign = foreign.replace(old, new)
+                rows[ours] = (foreign, transform)
+        rows.update(_expanded(more or {}))
+        own = {key: getattr(self, key) for key in ("bases", "wrappers", "spellings", "ignorable")}
+        return NameTable(family, self.source, rows, **{**own, **options})
+
     def entry(self, ours):
         """(foreign name, transform) of one of our weights, or None if this table has none."""
         pattern, number = _pattern(ours)

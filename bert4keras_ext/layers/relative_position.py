@@ -1,0 +1,143 @@
+"""Relative position embeddings: a vector, or a number for each head, for every distance."""
+
+import keras
+from keras import ops
+
+from bert4keras_ext.backend.positions import relative_buckets
+from bert4keras_ext.backend.registration import register
+from bert4keras_ext.layers.base import Layer
+
+
+@register
+class RelativePositionEmbedding(Layer):
+    """A vector for the distance of every pair of positions: ``r_ij = table[clip(j - i)]``.
+
+    Distances are clipped to ``(input_dim - 1) / 2`` on both sides. The vectors are what attention
+    layers take as ``relative_embeddings``.
+
+    Args:
+        input_dim: number of distances, odd.
+        output_dim: width of a vector (the head size).
+        embeddings_initializer: of the table; ``Sinusoidal()`` with ``trainable=False`` is NEZHA's.
+
+    Inputs: the queries (batch, query, ...) and optionally ``key`` (batch, key, ...), of which the
+    lengths are taken, also as a list ``[query, key]``; or ``position_ids`` (batch, length) where
+    positions do not count from 0 on.
+
+    Output: (query, key, output_dim), or (batch, query, key, output_dim) with position ids. It has
+    no mask.
+
+    Example:
+
+    >>> layer = RelativePositionEmbedding(input_dim=5, output_dim=4)
+    >>> tuple(layer(ops.ones((1, 3, 8))).shape)
+    (3, 3, 4)
+
+    Source: arXiv 1803.02155; NEZHA: arXiv 1909.00204.
+    """
+
+    def __init__(self, input_dim, output_dim, embeddings_initializer="zeros", **kwargs):
+        super().__init__(**kwargs)
+        self.input_dim = input_dim
+        self.output_dim = output_dim
+        self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+
+    def build(self, query_shape, key_shape=None, position_ids_shape=None):
+        self.embeddings = self.add_weight(
+            name="embeddings",
+            shape=(self.input_dim, self.output_dim),
+            initializer=self.embeddings_initializer,
+        )
+
+    def call(self, query, key=None, position_ids=None):
+        return ops.take(self.embeddings, self.rows(self.distances(query, key, position_ids)), 0)
+
+    def distances(self, query, key=None, position_ids=None):
+        """Key position - query position: (query, key), or (batch, query, key)."""
+        if position_ids is not None:
+            ids = ops.cast(position_ids, "int32")
+            return ids[:, None, :] - ids[:, :, None]
+        if isinstance(query, (list, tuple)):
+            query, key = query
+        key = query if key is None else key
+        return ops.arange(ops.shape(key)[1])[None] - ops.arange(ops.shape(query)[1])[:, None]
+
+    def rows(self, distances):
+        """The row of the table for each distance."""
+        reach = (self.input_dim - 1) // 2
+        return ops.clip(distances, -reach, reach) + reach
+
+    def compute_mask(self, query, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, query_shape, key_shape=None, position_ids_shape=None):
+        return (*self._pairs_shape(query_shape, key_shape, position_ids_shape), self.output_dim)
+
+    def _pairs_shape(self, query_shape, key_shape, position_ids_shape):
+        if position_ids_shape is not None:
+            return (position_ids_shape[0], position_ids_shape[1], position_ids_shape[1])
+        if query_shape and isinstance(query_shape[0], (list, tuple)):
+            query_shape, key_shape = query_shape
+        return (query_shape[1], (key_shape or query_shape)[1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "input_dim": self.input_dim,
+            "output_dim": self.output_dim,
+            "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+        }
+
+
+@register
+class RelativePositionEmbeddingT5(RelativePositionEmbedding):
+    """T5's bias for the distance of every pair of positions, one number for each head.
+
+    Distances fall into buckets (``backend.positions.relative_buckets``): exact when small,
+    logarithmic up to ``max_distance``. The result is what attention layers take as
+    ``position_bias``. (bert4keras swallowed the initializer and used zeros; here it counts.)
+
+    Args:
+        input_dim: number of buckets.
+        output_dim: number of heads.
+        max_distance: from here on all distances share a bucket.
+        bidirectional: False for decoders, which look backwards only.
+        embeddings_initializer: of the table.
+
+    Inputs: as for RelativePositionEmbedding. Output: (1, heads, query, key), or
+    (batch, heads, query, key) with position ids. It has no mask.
+
+    Example:
+
+    >>> layer = RelativePositionEmbeddingT5(input_dim=32, output_dim=2)
+    >>> tuple(layer(ops.ones((1, 3, 8))).shape)
+    (1, 2, 3, 3)
+
+    Source: arXiv 1910.10683.
+    """
+
+    def __init__(self, input_dim, output_dim, max_distance=128, bidirectional=True, **kwargs):
+        super().__init__(input_dim, output_dim, **kwargs)
+        self.max_distance = max_distance
+        self.bidirectional = bidirectional
+
+    def call(self, query, key=None, position_ids=None):
+        bias = super().call(query, key, position_ids)
+        if len(bias.shape) == 3:
+            bias = bias[None]
+        return ops.transpose(bias, (0, 3, 1, 2))  # (batch or 1, heads, query, key)
+
+    def rows(self, distances):
+        return relative_buckets(distances, self.input_dim, self.max_distance, self.bidirectional)
+
+    def compute_output_shape(self, query_shape, key_shape=None, position_ids_shape=None):
+        pairs = self._pairs_shape(query_shape, key_shape, position_ids_shape)
+        batch = pairs[0] if len(pairs) == 3 else 1
+        return (batch, self.output_dim, *pairs[-2:])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "max_distance": self.max_distance,
+            "bidirectional": self.bidirectional,
+        }
