@@ -14,6 +14,7 @@ from bert4keras_ext.checkpoints import load_checkpoint, save_checkpoint
 from bert4keras_ext.checkpoints.names import table_of
 from bert4keras_ext.layers import Concatenate1D, Dropout, MultiHeadAttention
 from bert4keras_ext.models.blocks import Blocks
+from bert4keras_ext.models.checks import check_rates, check_sizes, head_size, table_rows
 from bert4keras_ext.models.config import RENAMES
 
 
@@ -82,11 +83,18 @@ class Transformer(Blocks):
         name=None,
         **kwargs,
     ):
-        self.vocab_size = _table_rows(vocab_size, keep_tokens, compound_tokens)
+        check_sizes(
+            vocab_size=vocab_size, hidden_size=hidden_size, num_hidden_layers=num_hidden_layers,
+            num_attention_heads=num_attention_heads, intermediate_size=intermediate_size,
+            embedding_size=embedding_size, attention_head_size=attention_head_size,
+            attention_key_size=attention_key_size, sequence_length=sequence_length,
+        )  # fmt: skip
+        check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
+        self.vocab_size = table_rows(vocab_size, keep_tokens, compound_tokens)
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
-        self.attention_head_size = attention_head_size or _head_size(
+        self.attention_head_size = attention_head_size or head_size(
             hidden_size, num_attention_heads
         )
         self.attention_key_size = attention_key_size or self.attention_head_size
@@ -286,17 +294,3 @@ class Transformer(Blocks):
     def save_weights_as_checkpoint(self, filename, mapping=None, dtype=None):
         """Writes a TensorFlow checkpoint in the published names."""
         save_checkpoint(self, filename, mapping=mapping or self._own_mapping(), dtype=dtype)
-
-
-def _head_size(hidden_size, heads):
-    if hidden_size % heads:
-        raise ValueError(
-            f"hidden_size={hidden_size} is not a multiple of num_attention_heads={heads}: "
-            "correct the config, or give attention_head_size"
-        )
-    return hidden_size // heads
-
-
-def _table_rows(vocab_size, keep_tokens, compound_tokens):
-    rows = vocab_size if keep_tokens is None else len(keep_tokens)
-    return rows + len(compound_tokens or [])

@@ -4,6 +4,7 @@ from keras import layers as keras_layers
 
 from bert4keras_ext.layers import Add, FirstPooling1D, PositionEmbedding, ScaleOffset
 from bert4keras_ext.models.base import Transformer
+from bert4keras_ext.models.checks import check_length_in_reach, check_sizes
 
 
 class BERT(Transformer):
@@ -43,6 +44,7 @@ class BERT(Transformer):
         **kwargs,
     ):
         super().__init__(**kwargs)
+        check_sizes(max_position=max_position, segment_vocab_size=segment_vocab_size or None)
         self.max_position = max_position
         self.segment_vocab_size = segment_vocab_size or 0
         self.with_pool = with_pool
@@ -80,6 +82,8 @@ class BERT(Transformer):
 
     def apply_position_embedding(self, x):
         """Adds the trained positions; families with relative ones return x."""
+        reach = self.max_position**2 if self.hierarchical_position else self.max_position
+        check_length_in_reach(self.sequence_length, reach)
         return self.apply(
             x,
             PositionEmbedding,

@@ -1,0 +1,64 @@
+"""What a builder is told, checked before anything is built."""
+
+import numbers
+
+import numpy as np
+
+
+def check_sizes(**sizes):
+    """Raises ValueError for a size that is no positive integer; None is passed over."""
+    for name, size in sizes.items():
+        whole = isinstance(size, numbers.Integral) and not isinstance(size, bool)
+        if size is not None and not (whole and size > 0):
+            raise ValueError(
+                f"{name} expects a positive integer, received {size!r}: correct the config"
+            )
+
+
+def check_rates(**rates):
+    """Raises ValueError for a dropout rate outside 0 <= rate < 1; None is passed over."""
+    for name, rate in rates.items():
+        if rate is not None and not (isinstance(rate, numbers.Real) and 0 <= rate < 1):
+            raise ValueError(f"{name} expects a number from 0 to below 1, received {rate!r}")
+
+
+def head_size(hidden_size, heads):
+    """``hidden_size / heads``, which must be whole."""
+    if hidden_size % heads:
+        raise ValueError(
+            f"hidden_size={hidden_size} is not a multiple of num_attention_heads={heads}: "
+            "correct the config, or give attention_head_size"
+        )
+    return hidden_size // heads
+
+
+def table_rows(vocab_size, keep_tokens, compound_tokens):
+    """Rows of the word table after the vocabulary was edited.
+
+    Ids beyond ``vocab_size`` are left to the loader: only the checkpoint's table tells whether it
+    was trimmed before.
+    """
+    rows = vocab_size
+    if keep_tokens is not None:
+        keep = np.asarray(keep_tokens)
+        if keep.ndim != 1 or not len(keep) or keep.dtype.kind not in "iu" or keep.min() < 0:
+            raise ValueError(
+                "keep_tokens expects a list of token ids of the checkpoint's vocabulary, each 0 or "
+                f"more; received {_shown(keep_tokens)}. load_vocab(simplified=True) returns one"
+            )
+        rows = len(keep)
+    return rows + len(compound_tokens if compound_tokens is not None else [])
+
+
+def check_length_in_reach(sequence_length, positions):
+    """Raises ValueError when inputs of a fixed length have more places than there are positions."""
+    if sequence_length is not None and sequence_length > positions:
+        raise ValueError(
+            f"sequence_length={sequence_length} exceeds the {positions} trained positions: "
+            "shorten it, or pass a larger max_position or hierarchical_position"
+        )
+
+
+def _shown(value):
+    text = repr(value)
+    return text if len(text) < 80 else text[:77] + "..."
