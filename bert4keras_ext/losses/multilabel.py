@@ -1,9 +1,9 @@
 """ZLPR: softmax cross-entropy carried over to several labels, dense, soft and sparse."""
 
-import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.losses.base import Loss
 from bert4keras_ext.losses.stable import FORBIDDEN, log1p_sum_exp
 
 
@@ -160,15 +160,8 @@ def _spans_last(x):
     return ops.reshape(x, (*shape[:-2], shape[-2] * shape[-1]))
 
 
-class _FunctionLoss(keras.losses.Loss):
-    """A loss that is one of the functions above; computed in float32."""
-
-    def __init__(self, reduction="sum_over_batch_size", name=None, dtype="float32"):
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
-
-
 @register
-class MultilabelCategoricalCrossentropy(_FunctionLoss):
+class MultilabelCategoricalCrossentropy(Loss):
     """``multilabel_categorical_crossentropy`` as a Keras loss.
 
     Inputs: labels and logits (batch, ..., classes).
@@ -184,7 +177,7 @@ class MultilabelCategoricalCrossentropy(_FunctionLoss):
 
 
 @register
-class SparseMultilabelCategoricalCrossentropy(_FunctionLoss):
+class SparseMultilabelCategoricalCrossentropy(Loss):
     """``sparse_multilabel_categorical_crossentropy`` as a Keras loss.
 
     Args:
@@ -211,7 +204,7 @@ class SparseMultilabelCategoricalCrossentropy(_FunctionLoss):
 
 
 @register
-class GlobalPointerCrossentropy(_FunctionLoss):
+class GlobalPointerCrossentropy(Loss):
     """``global_pointer_crossentropy``, or with ``sparse=True`` its sparse form, as a Keras loss.
 
     Args:

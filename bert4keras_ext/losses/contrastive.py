@@ -1,0 +1,201 @@
+"""Contrastive losses: InfoNCE and FlatNCE over the other rows of a batch."""
+
+from keras import ops
+
+from bert4keras_ext.backend.registration import register
+from bert4keras_ext.losses.base import Loss
+from bert4keras_ext.losses.stable import FORBIDDEN, log1p_sum_exp, log_sum_exp
+
+METHODS = ("infonce", "flatnce")
+FORMS = ("simcse", "pairs")
+
+
+def contrastive_crossentropy(y_true, y_pred, method="infonce"):
+    """InfoNCE or FlatNCE from a table of scaled similarities.
+
+    With ``xi = sum_{i != t} exp(s_i - s_t)`` for the positive column t:
+
+    =========  ============================  ===========================================
+    infonce    ``log(1 + xi)``               softmax cross-entropy
+    flatnce    ``xi / stop_gradient(xi)``    always 1; its gradient is that of ``log xi``
+    =========  ============================  ===========================================
+
+    ``grad infonce = xi / (1 + xi) * grad flatnce``: the same direction, but FlatNCE's does not
+    vanish when the positive is far ahead, which float32 cannot tell from 1 below xi = 6e-8. So
+    small batches learn on. Watch ``log_gap`` instead of a loss that is always 1.
+
+    Args:
+        y_true: (rows,) int, the positive column of each row.
+        y_pred: (rows, columns) similarities, already scaled; -inf leaves a column out.
+        method: a row of the table.
+
+    Returns:
+        Float32 (rows,).
+
+    Raises:
+        ValueError: for an unknown method.
+
+    Example:
+
+    >>> scores = ops.zeros((2, 2))
+    >>> [round(v, 4) for v in contrastive_crossentropy(ops.array([0, 1]), scores).numpy().tolist()]
+    [0.6931, 0.6931]
+
+    Source: InfoNCE: arXiv 1807.03748; FlatNCE: arXiv 2107.01152, article 8586.
+    """
+    if method not in METHODS:
+        raise ValueError(f"method expects one of {METHODS}, received {method!r}")
+    gaps = _gaps(y_true, y_pred)
+    if method == "infonce":
+        return log1p_sum_exp(gaps)
+    log_xi = log_sum_exp(gaps)
+    return ops.exp(log_xi - ops.stop_gradient(log_xi))
+
+
+def log_gap(y_true, y_pred):
+    """``log xi``: how far the other columns are ahead of the positive one (negative is good)."""
+    return log_sum_exp(_gaps(y_true, y_pred))
+
+
+def _gaps(y_true, y_pred):
+    """``s_i - s_t`` for i != t; forbidden at t and at masked columns."""
+    scores = ops.maximum(ops.cast(y_pred, "float32"), FORBIDDEN)
+    target = ops.cast(y_true, "int32")[:, None]
+    positive = ops.take_along_axis(scores, target, axis=1)
+    other = ops.logical_and(ops.arange(ops.shape(scores)[1])[None] != target, scores > FORBIDDEN)
+    return ops.where(other, scores - positive, FORBIDDEN)
+
+
+def l2_normalize(x):
+    """Rows of length 1; a row of zeros stays zeros, with a finite gradient. Float32."""
+    x = ops.cast(x, "float32")
+    square = ops.sum(ops.square(x), axis=-1, keepdims=True)
+    return x * ops.rsqrt(ops.maximum(square, 1e-12))
+
+
+def simcse_similarities(vectors, scale=20.0, normalize=True):
+    """All rows against all others: (2N, dim), partners in neighbouring rows -> (2N, 2N).
+
+    The diagonal is -inf; the positive column of row i is i + 1 for even i and i - 1 for odd i.
+
+    Returns:
+        (y_true, y_pred) for ``contrastive_crossentropy``.
+
+    Source: arXiv 2104.08821; article 8348.
+    """
+    x = l2_normalize(vectors) if normalize else ops.cast(vectors, "float32")
+    scores = ops.matmul(x, ops.transpose(x)) * scale
+    places = ops.arange(ops.shape(x)[0])
+    scores = ops.where(places[:, None] == places[None], FORBIDDEN, scores)
+    return places + 1 - 2 * (places % 2), scores
+
+
+def pair_similarities(queries, keys, negatives=None, scale=20.0, normalize=True):
+    """Each query against all keys, and against all hard negatives: (N, dim) each.
+
+    Args:
+        queries, keys: (N, dim); row i of one belongs to row i of the other.
+        negatives: (M, dim) of any number, or None.
+        scale: the inverse of the temperature.
+        normalize: make rows unit vectors (cosine similarity).
+
+    Returns:
+        (y_true, y_pred) for ``contrastive_crossentropy``, y_pred (N, N + M).
+    """
+    keys = keys if negatives is None else ops.concatenate([keys, negatives], axis=0)
+    if normalize:
+        queries, keys = l2_normalize(queries), l2_normalize(keys)
+    queries, keys = ops.cast(queries, "float32"), ops.cast(keys, "float32")
+    return ops.arange(ops.shape(queries)[0]), ops.matmul(queries, ops.transpose(keys)) * scale
+
+
+@register
+class ContrastiveLoss(Loss):
+    """A contrastive loss over the sentence vectors of a batch; labels are not used.
+
+    ==========  ===========================  ================================================
+    form        vectors (``y_pred``)         what is compared
+    ==========  ===========================  ================================================
+    "simcse"    (2N, dim), partners in       every row with the 2N - 1 others
+                neighbouring rows
+    "pairs"     (N, 2 + h, dim): query,      every query with the N keys and all N h hard
+                key and h hard negatives     negatives; with ``symmetric`` keys ask as well
+    ==========  ===========================  ================================================
+
+    Under a distribution strategy every replica compares the rows of its own share of the batch
+    only: the loss of the whole batch needs one replica, or exact accumulation.
+
+    Args:
+        scale: similarities are multiplied by it (20 in SimCSE, 30 in SimBERT).
+        temperature: the same the other way round, ``scale = 1 / temperature``; give one of them.
+        method: "infonce" or "flatnce".
+        form: a row of the table.
+        normalize: cosine similarity instead of the inner product.
+        symmetric: for "pairs": the mean of both directions.
+        **kwargs: name, reduction.
+
+    Raises:
+        ValueError: for an unknown method or form, or a scale that is not positive.
+
+    Example:
+
+    >>> loss = ContrastiveLoss(temperature=0.05)
+    >>> bool(loss(ops.zeros((4, 1)), ops.eye(4)) > 1)
+    True
+
+    Source: arXiv 2104.08821; article 8348; FlatNCE: arXiv 2107.01152.
+    """
+
+    def __init__(
+        self,
+        scale=None,
+        temperature=None,
+        method="infonce",
+        form="simcse",
+        normalize=True,
+        symmetric=False,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        if method not in METHODS or form not in FORMS:
+            raise ValueError(
+                f"expected a method of {METHODS} and a form of {FORMS}, received {method!r}, "
+                f"{form!r}"
+            )
+        if scale is not None and temperature is not None:
+            raise ValueError("give scale or temperature (scale = 1 / temperature), not both")
+        scale = 1.0 / temperature if temperature else 20.0 if scale is None else scale
+        if not scale > 0:
+            raise ValueError(f"scale expects a positive number, received {scale!r}")
+        self.scale = scale
+        self.method = method
+        self.form = form
+        self.normalize = normalize
+        self.symmetric = symmetric
+
+    def call(self, y_true, y_pred):
+        if self.form == "simcse":
+            table = simcse_similarities(y_pred, self.scale, self.normalize)
+            return contrastive_crossentropy(*table, self.method)
+        queries, keys = y_pred[:, 0], y_pred[:, 1]
+        negatives = None
+        if y_pred.shape[1] > 2:
+            negatives = ops.reshape(y_pred[:, 2:], (-1, y_pred.shape[-1]))
+        loss = self._one_way(queries, keys, negatives)
+        if not self.symmetric:
+            return loss
+        return (loss + self._one_way(keys, queries, None)) / 2
+
+    def _one_way(self, queries, keys, negatives):
+        table = pair_similarities(queries, keys, negatives, self.scale, self.normalize)
+        return contrastive_crossentropy(*table, self.method)
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "scale": self.scale,
+            "method": self.method,
+            "form": self.form,
+            "normalize": self.normalize,
+            "symmetric": self.symmetric,
+        }

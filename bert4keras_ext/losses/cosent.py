@@ -1,0 +1,171 @@
+"""CoSENT: similarities in the order of their labels; and other losses of sentence pairs."""
+
+from keras import ops
+
+from bert4keras_ext.backend.registration import register
+from bert4keras_ext.losses.base import Loss
+from bert4keras_ext.losses.contrastive import l2_normalize
+from bert4keras_ext.losses.stable import FORBIDDEN, log1p_sum_exp
+
+
+def cosent(labels, similarities, scale=20.0):
+    """``log(1 + sum exp(scale (s_b - s_a)))`` over all pairs (a, b) with label a > label b.
+
+    One value for the whole batch; only the order of the labels matters: 0/1, classes in order
+    (entailment > neutral > contradiction) or scores. It takes O(n^2) memory: 16 MiB at n = 2048.
+
+    Args:
+        labels: (n,).
+        similarities: (n,) cosines of sentence pairs, or any scores with ``scale=1`` (the
+            interactive form, in which one model reads both sentences and ends in Dense(1)).
+        scale: see the formula.
+
+    Returns:
+        A float32 scalar; 0 where all labels are equal.
+
+    Example:
+
+    >>> round(float(cosent(ops.array([1, 0]), ops.array([0.5, 0.5]))), 4)
+    0.6931
+
+    Source: articles 8847 and 8860.
+    """
+    labels = ops.reshape(ops.cast(labels, "float32"), (-1,))
+    scores = ops.reshape(ops.cast(similarities, "float32"), (-1,)) * scale
+    gaps = scores[None, :] - scores[:, None]  # of b over a: (a, b)
+    counts = labels[:, None] > labels[None, :]
+    return log1p_sum_exp(ops.reshape(ops.where(counts, gaps, FORBIDDEN), (-1,)))
+
+
+def pair_cosines(vectors):
+    """Cosines of the pairs in neighbouring rows: (2n, dim) -> (n,)."""
+    x = l2_normalize(vectors)
+    return ops.sum(x[0::2] * x[1::2], axis=-1)
+
+
+def similarity_distillation(teacher, student, weight=100.0):
+    """``weight / n^2 sum_ij (cos(u_i, u_j) - cos(v_i, v_j))^2``: keeps a teacher's similarities.
+
+    It is zero where the student's vectors are the teacher's up to a rotation and scaling.
+
+    Args:
+        teacher, student: (n, dim) and (n, any dim).
+        weight: see the formula.
+
+    Returns:
+        A float32 scalar.
+
+    Example:
+
+    >>> float(similarity_distillation(ops.eye(3), 2 * ops.eye(3)))
+    0.0
+
+    Source: RoFormer-Sim, article 8454.
+    """
+    u, v = l2_normalize(teacher), l2_normalize(student)
+    gap = ops.matmul(u, ops.transpose(u)) - ops.matmul(v, ops.transpose(v))
+    return weight * ops.mean(ops.square(gap))
+
+
+def multi_task_crossentropy(y_true, y_pred, tasks):
+    """Softmax cross-entropy over the columns of the task that a row's label belongs to.
+
+    Columns of other tasks take no part: their gradient is exactly zero.
+
+    Args:
+        y_true: (n,) or (n, 1), labels that count through all tasks.
+        y_pred: (n, classes) logits.
+        tasks: number of classes of each task, such as (2, 3): labels 0 and 1 belong to the first,
+            2 to 4 to the second.
+
+    Returns:
+        Float32 (n,).
+
+    Raises:
+        ValueError: when the tasks do not add up to the classes.
+
+    Example:
+
+    >>> loss = multi_task_crossentropy(ops.array([0, 4]), ops.zeros((2, 5)), (2, 3))
+    >>> [round(v, 4) for v in loss.numpy().tolist()]
+    [0.6931, 1.0986]
+
+    Source: RoFormer-Sim-FT, article 8541.
+    """
+    if sum(tasks) != y_pred.shape[-1]:
+        raise ValueError(
+            f"tasks={tuple(tasks)} add up to {sum(tasks)} classes, the logits have "
+            f"{y_pred.shape[-1]}: expected the same number"
+        )
+    labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+    task_of = ops.convert_to_tensor([t for t, size in enumerate(tasks) for _ in range(size)])
+    own = task_of[None, :] == ops.take(task_of, labels)[:, None]
+    scores = ops.where(own, ops.cast(y_pred, "float32"), FORBIDDEN)
+    target = ops.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
+    return ops.logsumexp(scores, axis=-1) - target
+
+
+@register
+class CoSENTLoss(Loss):
+    """``cosent`` as a Keras loss over a batch of sentence pairs.
+
+    Under a distribution strategy every replica ranks the pairs of its own share of the batch.
+
+    Args:
+        scale: 20 for cosines, 1 for the scores of an interactive model.
+        from_vectors: ``y_pred`` is (2n, dim), pairs in neighbouring rows, and ``y_true`` has a
+            label a row, of which every second one is read. Otherwise ``y_pred`` is (n,) or (n, 1)
+            similarities.
+        **kwargs: name, reduction.
+
+    Example:
+
+    >>> loss = CoSENTLoss(from_vectors=False)
+    >>> round(float(loss(ops.array([1.0, 0.0]), ops.array([0.5, 0.5]))), 4)
+    0.6931
+
+    Source: articles 8847 and 8860.
+    """
+
+    def __init__(self, scale=20.0, from_vectors=True, **kwargs):
+        super().__init__(**kwargs)
+        self.scale = scale
+        self.from_vectors = from_vectors
+
+    def call(self, y_true, y_pred):
+        labels = ops.reshape(y_true, (-1,))
+        if self.from_vectors:
+            return cosent(labels[0::2], pair_cosines(y_pred), self.scale)
+        return cosent(labels, y_pred, self.scale)
+
+    def get_config(self):
+        config = {"scale": self.scale, "from_vectors": self.from_vectors}
+        return {**super().get_config(), **config}
+
+
+@register
+class MultiTaskCrossentropy(Loss):
+    """``multi_task_crossentropy`` as a Keras loss.
+
+    Args:
+        tasks: number of classes of each task.
+        **kwargs: name, reduction.
+
+    Example:
+
+    >>> loss = MultiTaskCrossentropy(tasks=(2, 3))
+    >>> round(float(loss(ops.array([[1]]), ops.zeros((1, 5)))), 4)
+    0.6931
+
+    Source: article 8541.
+    """
+
+    def __init__(self, tasks, **kwargs):
+        super().__init__(**kwargs)
+        self.tasks = tuple(tasks)
+
+    def call(self, y_true, y_pred):
+        return multi_task_crossentropy(y_true, y_pred, self.tasks)
+
+    def get_config(self):
+        return {**super().get_config(), "tasks": list(self.tasks)}
