@@ -9,9 +9,9 @@ from bert4keras_ext.backend.versions import check_keras
 
 check_keras()
 
-from bert4keras_ext import backend, layers, models, optimizers, training  # noqa: E402
+from bert4keras_ext import backend, layers, losses, models, optimizers, training  # noqa: E402
 from bert4keras_ext.backend.acceleration import apply_environment  # noqa: E402
 
 apply_environment()
 
-__all__ = ["__version__", "backend", "layers", "models", "optimizers", "training"]
+__all__ = ["__version__", "backend", "layers", "losses", "models", "optimizers", "training"]

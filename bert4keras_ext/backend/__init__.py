@@ -15,6 +15,10 @@ from bert4keras_ext.backend.activations import (
     swish,
 )
 from bert4keras_ext.backend.masking import attention_normalize, sequence_masking
+from bert4keras_ext.backend.multilabel import (
+    multilabel_categorical_crossentropy,
+    sparse_multilabel_categorical_crossentropy,
+)
 from bert4keras_ext.backend.positions import (
     Sinusoidal,
     apply_rotary_position_embeddings,
@@ -32,6 +36,7 @@ __all__ = [
     "get_activation",
     "jit_compile",
     "leaky_relu",
+    "multilabel_categorical_crossentropy",
     "recompute_grad",
     "register",
     "sequence_masking",
@@ -40,5 +45,6 @@ __all__ = [
     "set_recompute",
     "set_xla",
     "sinusoidal_embeddings",
+    "sparse_multilabel_categorical_crossentropy",
     "swish",
 ]

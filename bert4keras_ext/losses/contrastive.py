@@ -2,9 +2,9 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp, log_sum_exp
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.losses.base import Loss
-from bert4keras_ext.losses.stable import FORBIDDEN, log1p_sum_exp, log_sum_exp
 
 METHODS = ("infonce", "flatnce")
 FORMS = ("simcse", "pairs")

@@ -2,10 +2,10 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.losses.base import Loss
 from bert4keras_ext.losses.contrastive import l2_normalize
-from bert4keras_ext.losses.stable import FORBIDDEN, log1p_sum_exp
 
 
 def cosent(labels, similarities, scale=20.0):

@@ -1,163 +1,13 @@
-"""ZLPR: softmax cross-entropy carried over to several labels, dense, soft and sparse."""
+"""ZLPR as Keras losses; the functions behind them are in backend.multilabel."""
 
-from keras import ops
-
+from bert4keras_ext.backend.multilabel import (
+    global_pointer_crossentropy,
+    multilabel_categorical_crossentropy,
+    sparse_global_pointer_crossentropy,
+    sparse_multilabel_categorical_crossentropy,
+)
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.losses.base import Loss
-from bert4keras_ext.losses.stable import FORBIDDEN, log1p_sum_exp
-
-
-def multilabel_categorical_crossentropy(y_true, y_pred):
-    """``log(1 + sum_neg e^s) + log(1 + sum_pos e^-s)``, along the last axis.
-
-    It pushes every positive class above 0 and every negative one below: predict those with
-    ``s > 0``. With soft labels t the sums are ``sum (1 - t) e^s`` and ``sum t e^-s``, least at
-    ``t = sigmoid(2 s)``: see ``multilabel_probabilities``.
-
-    Args:
-        y_true: labels 0 ... 1, (..., classes), of any dtype.
-        y_pred: logits s, (..., classes), of any floating dtype. Classes at -inf are masked: they
-            count in neither sum.
-
-    Returns:
-        Float32 (...). Gradients are finite everywhere, and zero at masked classes.
-
-    Example:
-
-    >>> round(float(multilabel_categorical_crossentropy(ops.array([1, 0]), ops.zeros(2))), 4)
-    1.3863
-
-    Source: arXiv 2208.02955; articles 7359, 9064; soft labels: 8888.
-    """
-    scores = ops.cast(y_pred, "float32")
-    labels = ops.cast(y_true, "float32")
-    known = scores > FORBIDDEN
-    scores = ops.where(known, scores, 0.0)  # nothing infinite may enter a gradient
-    negative = _weighted(scores, 1.0 - labels, known)
-    positive = _weighted(-scores, labels, known)
-    return log1p_sum_exp(negative) + log1p_sum_exp(positive)
-
-
-def _weighted(scores, weights, known):
-    """``s + log w``, forbidden where the weight is 0 or the class masked."""
-    counts = ops.logical_and(known, weights > 0)
-    logarithm = ops.log(ops.where(weights > 0, weights, 1.0))
-    return ops.where(counts, scores + logarithm, FORBIDDEN)
-
-
-def sparse_multilabel_categorical_crossentropy(y_true, y_pred, mask_zero=False):
-    """The same loss from the indices of the positive classes alone.
-
-    Dense labels of relation extraction have millions of entries, nearly all 0: here they are
-    never made. (bert4keras got the negative classes as a difference of two sums, which is wrong
-    as soon as a positive class outweighs them by 16; here they are summed themselves.)
-
-    Args:
-        y_true: indices (..., k) of the positive classes, each once.
-        y_pred: logits (..., classes); -inf masks a class.
-        mask_zero: index 0 stands for no class at all, to fill rows up with; class 0 then counts
-            in neither sum.
-
-    Returns:
-        Float32 (...).
-
-    Example:
-
-    >>> scores = ops.array([0.0, 2.0, -1.0, 3.0])
-    >>> dense = multilabel_categorical_crossentropy(ops.array([0, 1, 0, 1]), scores)
-    >>> sparse = sparse_multilabel_categorical_crossentropy(ops.array([1, 3]), scores)
-    >>> bool(abs(dense - sparse) < 1e-6)
-    True
-
-    Source: articles 7359, 8888.
-    """
-    scores = ops.cast(y_pred, "float32")
-    scores = ops.where(scores > FORBIDDEN, scores, FORBIDDEN)
-    indices = ops.cast(y_true, "int32")
-    positive = ops.take_along_axis(scores, indices, axis=-1)
-    counts = positive > FORBIDDEN
-    if mask_zero:
-        counts = ops.logical_and(counts, indices > 0)
-    positive = ops.where(counts, -ops.where(counts, positive, 0.0), FORBIDDEN)
-    negative = _without(scores, indices, mask_zero)
-    return log1p_sum_exp(positive) + log1p_sum_exp(negative)
-
-
-def _without(scores, indices, mask_zero):
-    """The scores with those of the given classes forbidden."""
-    classes, number = scores.shape[-1], indices.shape[-1]
-    classes = ops.shape(scores)[-1] if classes is None else classes
-    number = ops.shape(indices)[-1] if number is None else number
-    flat = ops.reshape(scores, (-1,))
-    rows = ops.arange(ops.size(scores) // classes) * classes
-    places = ops.reshape(ops.reshape(indices, (-1, number)) + rows[:, None], (-1, 1))
-    flat = ops.scatter_update(flat, places, ops.full_like(places[:, 0], FORBIDDEN, "float32"))
-    result = ops.reshape(flat, ops.shape(scores))
-    if mask_zero:
-        result = ops.where(ops.arange(classes) > 0, result, FORBIDDEN)
-    return result
-
-
-def multilabel_probabilities(y_pred):
-    """``sigmoid(2 s)``: the probabilities that logits trained with this loss on soft labels stand
-    for (not ``sigmoid(s)``).
-
-    Example:
-
-    >>> float(multilabel_probabilities(ops.array(0.0)))
-    0.5
-    """
-    return ops.sigmoid(2.0 * ops.cast(y_pred, "float32"))
-
-
-def global_pointer_crossentropy(y_true, y_pred):
-    """ZLPR over all spans of each type: (batch, heads, n, n) twice -> (batch,).
-
-    The mean over the heads (types) of ``multilabel_categorical_crossentropy`` over n * n spans.
-
-    Example:
-
-    >>> x = ops.zeros((2, 3, 4, 4))
-    >>> tuple(global_pointer_crossentropy(x, x).shape)
-    (2,)
-
-    Source: article 8373.
-    """
-    return ops.mean(
-        multilabel_categorical_crossentropy(_spans_last(y_true), _spans_last(y_pred)), axis=-1
-    )
-
-
-def sparse_global_pointer_crossentropy(y_true, y_pred):
-    """The same from (start, end) pairs alone, without a dense label tensor.
-
-    Args:
-        y_true: (batch, heads, k, 2), start and (inclusive) end of each span; rows are filled up
-            with pairs (0, 0), which is [CLS] and no span.
-        y_pred: (batch, heads, n, n).
-
-    Returns:
-        Float32 (batch,).
-
-    Example:
-
-    >>> spans = ops.array([[[[1, 2], [0, 0]]]])
-    >>> tuple(sparse_global_pointer_crossentropy(spans, ops.zeros((1, 1, 4, 4))).shape)
-    (1,)
-
-    Source: article 8888.
-    """
-    pairs = ops.cast(y_true, "int32")
-    places = pairs[..., 0] * ops.shape(y_pred)[-1] + pairs[..., 1]
-    scores = _spans_last(y_pred)
-    return ops.mean(
-        sparse_multilabel_categorical_crossentropy(places, scores, mask_zero=True), axis=-1
-    )
-
-
-def _spans_last(x):
-    shape = ops.shape(x)
-    return ops.reshape(x, (*shape[:-2], shape[-2] * shape[-1]))
 
 
 @register
@@ -168,6 +18,7 @@ class MultilabelCategoricalCrossentropy(Loss):
 
     Example:
 
+    >>> from keras import ops
     >>> float(MultilabelCategoricalCrossentropy()(ops.ones((2, 3)), 100 * ops.ones((2, 3))))
     0.0
     """
@@ -186,6 +37,7 @@ class SparseMultilabelCategoricalCrossentropy(Loss):
 
     Example:
 
+    >>> from keras import ops
     >>> loss = SparseMultilabelCategoricalCrossentropy(mask_zero=True)
     >>> bool(loss(ops.array([[1, 0]]), ops.zeros((1, 3))) > 0)
     True
@@ -213,6 +65,7 @@ class GlobalPointerCrossentropy(Loss):
 
     Example:
 
+    >>> from keras import ops
     >>> float(GlobalPointerCrossentropy()(ops.zeros((1, 1, 2, 2)), -100 * ops.ones((1, 1, 2, 2))))
     0.0
     """

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from keras import ops
 
-from bert4keras_ext.losses.multilabel import (
+from bert4keras_ext.losses import (
     GlobalPointerCrossentropy,
     MultilabelCategoricalCrossentropy,
     SparseMultilabelCategoricalCrossentropy,

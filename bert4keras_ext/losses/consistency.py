@@ -1,0 +1,105 @@
+"""R-Drop: two passes through dropout should agree."""
+
+from keras import ops
+
+from bert4keras_ext.backend.registration import register
+from bert4keras_ext.losses.base import Loss
+
+# Weights of (CE1 + CE2, KL12 + KL21) beside alpha, a pair of rows.
+WEIGHTINGS = {"article": (0.5, 0.25), "paper": (1.0, 0.5), "official": (0.5, 0.5)}
+
+
+def symmetric_kl(first, second):
+    """``KL(p || q) + KL(q || p)`` of two rows of logits: (..., classes) twice -> float32 (...).
+
+    It equals ``sum (p - q) (log p - log q)``, which neither overflows nor gives NaN.
+
+    Example:
+
+    >>> float(symmetric_kl(ops.array([0.0, 1.0]), ops.array([0.0, 1.0])))
+    0.0
+    """
+    p, q = (ops.log_softmax(ops.cast(x, "float32"), axis=-1) for x in (first, second))
+    return ops.sum((ops.exp(p) - ops.exp(q)) * (p - q), axis=-1)
+
+
+def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
+    """Cross-entropy of both passes plus ``alpha`` times how much they disagree.
+
+    ==========  ========================================  =========================
+    weighting   loss of a pair                            where it stands
+    ==========  ========================================  =========================
+    "article"   ``(CE1 + CE2) / 2 + alpha (KL12 + KL21) / 4``  article 8496's code
+    "paper"     ``CE1 + CE2 + alpha (KL12 + KL21) / 2``   the paper's formula: twice
+                                                          the article's
+    "official"  ``(CE1 + CE2) / 2 + alpha (KL12 + KL21) / 2``  the paper's code: twice the
+                                                          weight of KL
+    ==========  ========================================  =========================
+
+    Args:
+        y_true: (2N,) or (2N, 1) class indices, or (2N, classes) probabilities.
+        y_pred: (2N, classes) logits; rows 2i and 2i + 1 are the same sample twice.
+        alpha, weighting: see the table.
+
+    Returns:
+        Float32 (N,), one value a pair.
+
+    Raises:
+        ValueError: for an unknown weighting.
+
+    Example:
+
+    >>> loss = r_drop(ops.array([0, 0]), ops.zeros((2, 2)))
+    >>> [round(v, 4) for v in loss.numpy().tolist()]
+    [0.6931]
+
+    Source: arXiv 2106.14448; article 8496.
+    """
+    if weighting not in WEIGHTINGS:
+        raise ValueError(f"weighting expects one of {sorted(WEIGHTINGS)}, received {weighting!r}")
+    of_labels, of_divergence = WEIGHTINGS[weighting]
+    errors = _crossentropy(y_true, ops.cast(y_pred, "float32"))
+    divergence = symmetric_kl(y_pred[0::2], y_pred[1::2])
+    return of_labels * (errors[0::2] + errors[1::2]) + of_divergence * alpha * divergence
+
+
+def _crossentropy(y_true, logits):
+    y_true, logits = ops.convert_to_tensor(y_true), ops.log_softmax(logits, axis=-1)
+    if len(y_true.shape) == len(logits.shape) and y_true.shape[-1] == logits.shape[-1] > 1:
+        # A class of probability 0 counts nothing, however unlikely it is found.
+        return -ops.sum(ops.cast(y_true, "float32") * logits, axis=-1)
+    labels = ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
+    return -ops.take_along_axis(logits, labels, axis=-1)[:, 0]
+
+
+@register
+class RDropLoss(Loss):
+    """``r_drop`` as a Keras loss: repeat every row of a batch, and compile with this.
+
+    Args:
+        alpha, weighting: see ``r_drop``.
+        **kwargs: name, reduction.
+
+    Example:
+
+    >>> loss = RDropLoss(alpha=4.0)
+    >>> round(float(loss(ops.array([[0], [0]]), ops.zeros((2, 2)))), 4)
+    0.6931
+
+    Source: arXiv 2106.14448; article 8496.
+    """
+
+    def __init__(self, alpha=4.0, weighting="article", **kwargs):
+        super().__init__(**kwargs)
+        if weighting not in WEIGHTINGS:
+            raise ValueError(
+                f"weighting expects one of {sorted(WEIGHTINGS)}, received {weighting!r}"
+            )
+        self.alpha = alpha
+        self.weighting = weighting
+
+    def call(self, y_true, y_pred):
+        return r_drop(y_true, y_pred, self.alpha, self.weighting)
+
+    def get_config(self):
+        return {**super().get_config(), "alpha": self.alpha, "weighting": self.weighting}
