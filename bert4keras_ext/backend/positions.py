@@ -1,5 +1,6 @@
 """The mathematics of positions: sinusoids, rotations and their extension to longer texts."""
 
+import functools
 import math
 
 import keras
@@ -9,6 +10,10 @@ from keras import ops
 from bert4keras_ext.backend.registration import register
 
 SCALING_TYPES = ("linear", "ntk", "yarn")
+SCALING_KEYS = {
+    "type", "rope_type", "factor", "original_max_position", "original_max_position_embeddings",
+    "beta_fast", "beta_slow", "attention_factor",
+}  # fmt: skip
 
 
 def sinusoidal_embeddings(positions, dim, base=10000.0):
@@ -89,8 +94,17 @@ def rotary_frequencies(dim, base=10000.0, scaling=None):
     return _yarn(frequencies, dim, base, factor, scaling)
 
 
-def check_scaling(scaling):
-    """Raises ValueError where ``rotary_frequencies`` would, before anything is built."""
+def check_rotary(dim, base=10000.0, scaling=None, axes=1):
+    """Raises ValueError for what rotary positions cannot be made of, before anything is built."""
+    if not isinstance(axes, int) or axes < 1:
+        raise ValueError(f"rotary positions expect 1 or more axes, received {axes!r}")
+    if dim % (2 * axes):
+        raise ValueError(
+            f"rotary positions turn pairs of channels on {axes} axes: expected a width (the key "
+            f"size of a head) that is a multiple of {2 * axes}, received {dim}"
+        )
+    if not isinstance(base, (int, float)) or base <= 1:
+        raise ValueError(f"rotary positions expect a base above 1, received {base!r}")
     if scaling:
         rotary_frequencies(4, scaling=scaling)
 
@@ -104,6 +118,10 @@ def _scaling_type(scaling):
     kind = scaling.get("rope_type", scaling.get("type"))
     if kind not in SCALING_TYPES:
         raise ValueError(f"rotary scaling knows the types {SCALING_TYPES}, received {kind!r}")
+    if unknown := set(scaling) - SCALING_KEYS:
+        raise ValueError(
+            f"rotary scaling knows the entries {sorted(SCALING_KEYS)}, received {sorted(unknown)}"
+        )
     return kind
 
 
@@ -229,6 +247,63 @@ def _bucket_table(buckets, max_distance):
     steps = np.log(ratios) / np.float32(math.log(max_distance / exact))
     far = exact + (steps * np.float32(buckets - exact)).astype("int32")
     return np.where(distances < exact, distances, np.minimum(far, buckets - 1)).astype("int32")
+
+
+def log_buckets(distances, buckets, max_distance):
+    """DeBERTa's buckets of distances: exact up to half of them, then logarithmic.
+
+    ``b(d) = d`` for ``|d| <= m = buckets // 2``, and beyond that ``sign(d) (m + ceil((m - 1) *
+    log(|d| / m) / log((max_distance - 1) / m)))``, clipped to ``buckets`` on both sides.
+
+    Args:
+        distances: int tensor of any shape.
+        buckets: number of buckets in each direction, at least 2.
+        max_distance: its predecessor is in the last bucket but one of its half.
+
+    Returns:
+        An int32 tensor of the same shape, in -buckets ... buckets, with ``b(-d) = -b(d)``.
+
+    Raises:
+        ValueError: for fewer than 2 buckets, or a max_distance below 2.
+
+    Example:
+
+    >>> ops.convert_to_numpy(log_buckets(ops.array([-999, -2, 2, 9]), 4, 16)).tolist()
+    [-4, -2, 2, 3]
+
+    Source: arXiv 2006.03654.
+    """
+    distances = ops.cast(distances, "int32")
+    # A table, since rounding a logarithm in the graph puts the borders elsewhere under XLA.
+    table = log_bucket_table(buckets, max_distance)
+    far = ops.take(table, ops.minimum(ops.abs(distances), len(table) - 1), axis=0)
+    return ops.sign(distances) * far
+
+
+@functools.lru_cache(maxsize=16)
+def log_bucket_table(buckets, max_distance):
+    """The bucket of each distance from 0 on, until they change no more; see ``log_buckets``."""
+    if buckets < 2 or max_distance < 2:
+        raise ValueError(
+            "logarithmic positions expect at least 2 buckets and a max_distance of at least 2; "
+            f"found {buckets} buckets and max_distance={max_distance}"
+        )
+    exact = buckets // 2
+    distances = np.arange(2**16)  # no text is longer
+    # Rounded to float32 step by step, as DeBERTa does: some distances lie on a border.
+    ratios = np.maximum(distances, exact).astype("float32") / np.float32(exact)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        steps = _float32_log(ratios) / _float32_log(np.float32((max_distance - 1) / exact))
+        far = np.nan_to_num(np.ceil(steps * np.float32(exact - 1)), nan=0.0)
+    far = np.clip(far + np.float32(exact), -buckets, buckets).astype("int32")
+    table = np.where(distances <= exact, distances, far).astype("int32")
+    changes = np.flatnonzero(np.diff(table))
+    return table[: changes[-1] + 2]
+
+
+def _float32_log(x):
+    # NumPy's own float32 logarithm is off by a unit in the last place on some machines.
+    return np.log(x.astype("float64")).astype("float32")
 
 
 @register

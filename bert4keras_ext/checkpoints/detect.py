@@ -62,10 +62,23 @@ def open_checkpoint(path):
     return _open_file(path)
 
 
+class Shapes(dict):
+    """{name: shape} of every tensor in a checkpoint.
+
+    Attributes:
+        copies: the names that are further names of another tensor of the file (tied weights), as
+            far as its format tells.
+    """
+
+    copies = frozenset()
+
+
 def shapes_in(path):
-    """{name: shape} of every tensor in a checkpoint; `path` as for `open_checkpoint`."""
+    """The `Shapes` of every tensor in a checkpoint; `path` as for `open_checkpoint`."""
     with open_checkpoint(path) as reader:
-        return {name: tuple(reader.shape(name)) for name in reader.names()}
+        shapes = Shapes((name, tuple(reader.shape(name))) for name in reader.names())
+        shapes.copies = frozenset(reader.copies())
+        return shapes
 
 
 def find_checkpoint(folder):

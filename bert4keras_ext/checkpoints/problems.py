@@ -12,15 +12,22 @@ _HEADS = {
     "MLM-": ("masked language model head", "with_mlm=False"),
     "NSP-": ("next sentence head", "with_nsp=False"),
     "Pooler-": ("pooler", "with_pool=False"),
+    "Decoder-Output-LM": (
+        "output table of its own",
+        "with_lm=False, or tie_word_embeddings=True to use the word table",
+    ),
+    "Decoder-": ("decoder", "a model= that ends in _encoder"),
 }
 
 _VOCABULARY = "vocab_size (or select rows with keep_tokens)"
 _LENGTHS = {
     "Embedding-Token/embeddings": _VOCABULARY,
     "MLM-Bias/beta": _VOCABULARY,
+    "Decoder-Output-LM/kernel": _VOCABULARY,
     "Embedding-Position/embeddings": "max_position",
     "Embedding-Segment/embeddings": "segment_vocab_size (type_vocab_size in the config)",
 }
+_LENGTH_AXES = {"Decoder-Output-LM/kernel": 1}  # of the others it is the first axis
 
 _OTHERWISE = (
     "give the config and the model= that belong to this checkpoint, or the names with mapping=; "
@@ -157,13 +164,10 @@ def _other_sizes(wrong):
     """Says which setting a wrong shape comes from; the tables' lengths can differ one by one."""
     if not wrong:
         return None
-    tables_only = all(
-        match.ours in _LENGTHS and match.found[1:] == match.expected[1:] for match in wrong
-    )
-    if tables_only:
+    if all(map(_only_its_length, wrong)):
         parts = [
-            f"{_LENGTHS[match.ours]} is {match.expected[0]} in the model "
-            f"and {match.found[0]} in the checkpoint"
+            f"{_LENGTHS[match.ours]} is {match.expected[_length_axis(match)]} in the model "
+            f"and {match.found[_length_axis(match)]} in the checkpoint"
             for match in wrong
         ]
         # The token table and the output bias say the same.
@@ -172,3 +176,16 @@ def _other_sizes(wrong):
         "the sizes differ, so the config does not belong to this checkpoint: use the config file "
         "that came with it, or autoresize_weights=True to stretch the weights on purpose."
     )
+
+
+def _length_axis(match):
+    return _LENGTH_AXES.get(match.ours, 0)
+
+
+def _only_its_length(match):
+    """Whether a table fits but for the number of its entries."""
+    if match.ours not in _LENGTHS or len(match.found) != len(match.expected):
+        return False
+    axis = _length_axis(match)
+    other = [size for i, size in enumerate(match.found) if i != axis]
+    return other == [size for i, size in enumerate(match.expected) if i != axis]

@@ -56,6 +56,13 @@ class Reader:
         """Reads one tensor into an array of its shape, which may have any strides and dtype."""
         out[...] = self.read(name)
 
+    def copies(self):
+        """Names of tensors that the file holds under an earlier name too, a set.
+
+        Only PyTorch's own files know: tied weights stand in them under every name.
+        """
+        return set()
+
     def verify(self, names=None):
         """Raises CheckpointError if the file is truncated or corrupt, if the format can tell.
 

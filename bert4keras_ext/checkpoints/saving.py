@@ -7,7 +7,7 @@ import numpy as np
 
 from bert4keras_ext.checkpoints import safetensors_file, tf_checkpoint
 from bert4keras_ext.checkpoints.arrays import as_array, dtype_of
-from bert4keras_ext.checkpoints.names import table_of
+from bert4keras_ext.checkpoints.names import table_of, tables_if_known
 from bert4keras_ext.checkpoints.resolve import named_by_hand
 from bert4keras_ext.checkpoints.transforms import IDENTITY, Part
 from bert4keras_ext.checkpoints.writing import LazyArray
@@ -48,8 +48,11 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
     weights = builder.named_weights()
     named = _named(builder, weights, format, mapping)
     named = {ours: (name, transform.bind(builder)) for ours, (name, transform) in named.items()}
-    _warn_of_unnamed([name for name in weights if name not in named], format)
+    unnamed = [name for name in weights if name not in named]
+    _warn_of_unnamed([name for name in unnamed if not _computed(builder, name)], format)
     tensors = _tensors(weights, named)
+    if mapping is None and format != "native":
+        tensors.update(_buffers(builder, table_of(builder.family, format)))
     if format == "tensorflow":
         tf_checkpoint.write(path, tensors, dtype)
     else:
@@ -71,6 +74,10 @@ def _named(builder, weights, format, mapping):
     return {ours: entry for ours, entry in entries.items() if entry is not None}
 
 
+def _computed(builder, ours):
+    return any(table.computes(ours) for table in tables_if_known(builder.family))
+
+
 def _warn_of_unnamed(unnamed, format):
     if unnamed:
         logger.warning(
@@ -88,6 +95,16 @@ def _tensors(weights, named):
     for ours, (foreign, transform) in named.items():
         sharing.setdefault(foreign, []).append((ours, weights[ours], transform))
     return {foreign: _tensor(foreign, members) for foreign, members in sharing.items()}
+
+
+def _buffers(builder, table):
+    """{foreign name: LazyArray} of what the format holds besides weights."""
+    arrays = {foreign: compute(builder) for foreign, compute in table.buffers.items()}
+    return {
+        foreign: LazyArray(array.shape, array.dtype, lambda array=array: array)
+        for foreign, array in arrays.items()
+        if array is not None
+    }
 
 
 def _tensor(foreign, members):
@@ -117,6 +134,12 @@ def _check_parts(foreign, members):
         raise ValueError(
             f"Tensor {foreign!r} needs parts 0 to {members[0][2].count - 1}, the model has "
             f"{indices} ({[ours for ours, _, _ in members]})."
+        )
+    shapes = {ours: tuple(variable.shape) for ours, variable, _ in members}
+    if len(set(shapes.values())) > 1:
+        raise ValueError(
+            f"Tensor {foreign!r} is made of parts of one shape, the model's are {shapes} "
+            "(attention_key_size?): no such model exists in this format, save with format='native'."
         )
 
 

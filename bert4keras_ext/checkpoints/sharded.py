@@ -53,6 +53,9 @@ class ShardedReader(Reader):
     def read_into(self, name, out):
         self._shard(name).read_into(name, out)
 
+    def copies(self):
+        return {name for shard in self._shards.values() for name in shard.copies()}
+
     def verify(self, names=None):
         for file, shard in self._shards.items():
             mine = [name for name in names or () if self._map[name] == file]

@@ -4,25 +4,37 @@ import numpy as np
 
 from bert4keras_ext.checkpoints.reader import CheckpointError
 
+CHUNK = 1024  # new tokens averaged at a time
+
 
 class VocabularyEdit:
     """What has to be done to a checkpoint's vocabulary weight of so many rows.
 
-    First the rows `keep_tokens` are selected, then an average row is appended for each of
-    `compound_tokens`, whose ids count in the selected vocabulary. A table that is as large as the
-    model's own although the selection would need a larger one has been through this before (it
-    was saved after keep_tokens): it is taken as it is, and `note` says so.
+    First the rows `keep_tokens` are selected, in this order; an id may come more than once. Then
+    rows that are averages of others join them, `compound_tokens` in one of two forms:
+
+    - a list, as in bert4keras: an entry for each new token. The ids in it count in the *selected*
+      vocabulary, and the new rows come after the selected ones.
+    - a dict {new id: entry}: the ids in the entries count in the *checkpoint's* vocabulary, and the
+      new rows stand where the dict says; the selected ones fill the other places in their order.
+      So any vocabulary can be made from any other, each token under its own id.
+
+    An entry is a list of ids or a pair (ids, weights).
+
+    A table that is as large as the model's own although the selection would need a larger one has
+    been through this before (it was saved after keep_tokens): it is taken as it is, and `note`
+    says so.
 
     Args:
         rows: how many rows the checkpoint's weight has along its vocabulary axis.
         expected_rows: how many the model's has.
-        keep_tokens: list of ids to keep, or None.
-        compound_tokens: list with an entry for each new token, either a list of ids or a pair
-            (ids, weights); or None.
+        keep_tokens: list of ids to keep, or None for all.
+        compound_tokens: list or dict as above, or None.
         name: the weight's name, for messages.
 
     Raises:
-        CheckpointError: if an id is none of the rows it selects from.
+        CheckpointError: if an id is none of the rows it selects from, or a new id none of the
+            new vocabulary.
 
     Example:
 
@@ -31,31 +43,59 @@ class VocabularyEdit:
     >>> edit = VocabularyEdit(5, 4, keep_tokens=[0, 2, 4], compound_tokens=[[1, 2]])
     >>> edit.apply(numpy.arange(5.0), axis=0)
     array([0., 2., 4., 3.])
+    >>> edit = VocabularyEdit(5, 4, keep_tokens=[0, 2, 4], compound_tokens={1: [3, 4]})
+    >>> edit.apply(numpy.arange(5.0), axis=0)
+    array([0. , 3.5, 2. , 4. ])
     """
 
     def __init__(
         self, rows, expected_rows, keep_tokens=None, compound_tokens=None, name="embeddings"
     ):
         self.keep = None if keep_tokens is None else np.asarray(keep_tokens, dtype=np.int64)
-        self.compound = [_ids_and_weights(item) for item in compound_tokens or []]
+        self.places, items = _places_and_items(compound_tokens)
+        self.compound = [_ids_and_weights(item) for item in items]
         self.note = None
         self.name = name
         self._skip_what_is_done(rows, expected_rows)
         self.rows = self._check(rows)
 
     def apply(self, array, axis):
-        """Returns the edited weight. Averages are computed in float32 at least."""
+        """Returns the edited weight. Averages are computed in float64, kept in float32 at least."""
+        whole = array
         if self.keep is not None:
             array = np.take(array, self.keep, axis=axis)
         if not self.compound:
             return array
-        array = array.astype(np.promote_types(np.float32, array.dtype), copy=False)
-        rows = [
-            np.average(np.take(array, ids, axis=axis), axis=axis, weights=weights)
-            for ids, weights in self.compound
-        ]
-        added = np.stack(rows, axis=axis).astype(array.dtype)
-        return np.concatenate([array, added], axis=axis)
+        dtype = np.promote_types(np.float32, array.dtype)
+        added = self._averages(array if self.places is None else whole, axis, dtype)
+        array = np.concatenate([array.astype(dtype, copy=False), added], axis=axis)
+        return array if self.places is None else np.take(array, self._order(), axis=axis)
+
+    def _averages(self, array, axis, dtype):
+        """One row for each of compound_tokens."""
+        used, positions = np.unique(
+            np.concatenate([ids for ids, _ in self.compound]), return_inverse=True
+        )
+        # Gathered once: in a matrix (hidden, vocabulary) the parts of a row lie far apart.
+        table = np.ascontiguousarray(np.moveaxis(np.take(array, used, axis=axis), axis, 0))
+        weights = np.concatenate([weights / weights.sum() for _, weights in self.compound])
+        weights = weights.reshape(-1, *[1] * (table.ndim - 1))
+        starts = np.cumsum([0] + [len(ids) for ids, _ in self.compound])
+        means = np.empty((len(self.compound), *table.shape[1:]), dtype)
+        for first in range(0, len(means), CHUNK):
+            bounds = starts[first : first + CHUNK + 1]
+            part = slice(bounds[0], bounds[-1])
+            rows = table[positions[part]] * weights[part]
+            means[first : first + CHUNK] = np.add.reduceat(rows, bounds[:-1] - bounds[0], axis=0)
+        return np.moveaxis(means, 0, axis)
+
+    def _order(self):
+        """Which row of those selected, then averaged, stands at each place of the dict form."""
+        kept = self.rows - len(self.compound)
+        order = np.empty(self.rows, np.int64)
+        order[self.places] = kept + np.arange(len(self.compound))
+        order[np.setdiff1d(np.arange(self.rows), self.places)] = np.arange(kept)
+        return order
 
     def _skip_what_is_done(self, rows, expected_rows):
         if self.keep is None:
@@ -63,25 +103,41 @@ class VocabularyEdit:
             if self.compound and rows == expected_rows:
                 self.note = f"{self.name}: compound_tokens are already in this table of {rows} rows"
                 self.compound = []
-        elif len(self.keep) and self.keep.max() >= rows:
-            kept = len(self.keep)
-            if rows == kept + len(self.compound):
-                self.compound, self.keep = [], None
-            elif rows == kept:
-                self.keep = None
-            if self.keep is None:
-                self.note = (
-                    f"{self.name}: this table of {rows} rows has already been trimmed "
-                    "to keep_tokens, so it is taken as it is"
-                )
+        elif self._largest() >= rows:
+            self._skip_selection(rows)
+
+    def _largest(self):
+        """The largest id that is asked of the checkpoint's table."""
+        ids = [self.keep]
+        if self.places is not None:
+            ids += [ids for ids, _ in self.compound]
+        return max((part.max() for part in ids if len(part)), default=-1)
+
+    def _skip_selection(self, rows):
+        size, kept = self._largest() + 1, len(self.keep)
+        if rows == kept + len(self.compound):
+            self.compound, self.keep = [], None
+        elif rows == kept and self.places is None:
+            self.keep = None
+        else:
+            return
+        self.note = (
+            f"{self.name}: this table of {rows} rows has already been trimmed to keep_tokens, which "
+            f"select {kept} rows of a table of {size} or more, so it is taken as it is; leave "
+            "keep_tokens out to load it without this note"
+        )
 
     def _check(self, rows):
+        whole = rows
         if self.keep is not None:
             self._check_ids("keep_tokens", self.keep, rows)
             rows = len(self.keep)
         for ids, _ in self.compound:
-            self._check_ids("compound_tokens", ids, rows)
-        return rows + len(self.compound)
+            self._check_ids("compound_tokens", ids, rows if self.places is None else whole)
+        rows += len(self.compound)
+        if self.compound and self.places is not None:
+            self._check_places(rows)
+        return rows
 
     def _check_ids(self, what, ids, rows):
         if len(ids) and (ids.min() < 0 or ids.max() >= rows):
@@ -89,8 +145,32 @@ class VocabularyEdit:
                 f"{what} for {self.name}: expected ids from 0 to {rows - 1}, "
                 f"since the table has {rows} rows, found {ids.min()} to {ids.max()}. "
                 "Either the ids belong to another vocabulary, or the table has been trimmed "
-                "before with other tokens."
+                f"before with other tokens; leave {what} out if it has the model's vocabulary."
             )
+
+    def _check_places(self, rows):
+        places = self.places
+        if places.min() < 0 or places.max() >= rows or len(np.unique(places)) < len(places):
+            raise CheckpointError(
+                f"compound_tokens for {self.name}: expected as keys different new ids from 0 to "
+                f"{rows - 1}, since {rows - len(places)} kept and {len(places)} new tokens make "
+                f"{rows}, found {places.min()} to {places.max()}. Give keep_tokens for all ids "
+                "that are no key."
+            )
+
+
+def _places_and_items(compound_tokens):
+    """The new ids of a dict's entries (None for a list), and the entries."""
+    if not isinstance(compound_tokens, dict):
+        return None, compound_tokens or []
+    try:
+        places = [int(place) for place in compound_tokens]  # in JSON the keys are strings
+    except ValueError as error:
+        raise CheckpointError(
+            f"compound_tokens: expected a dict from new ids to lists of ids, found a key that is no "
+            f"integer ({error}). Use the id of the new token in place of the token"
+        ) from None
+    return np.asarray(places, dtype=np.int64), list(compound_tokens.values())
 
 
 def _ids_and_weights(item):

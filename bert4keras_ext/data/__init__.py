@@ -27,8 +27,14 @@ from bert4keras_ext.data.parallel import (
     parallel_apply,
     parallel_apply_generator,
 )
+from bert4keras_ext.data.pseudo_summary import (
+    pseudo_summary,
+    summary_chunks,
+    summary_sentences,
+)
 from bert4keras_ext.data.readers import RowError, read_jsonl, read_table, write_jsonl
 from bert4keras_ext.data.shuffle import shuffle_stream
+from bert4keras_ext.data.summary_pairs import PseudoSummaryGenerator
 from bert4keras_ext.data.text import (
     convert_to_str,
     convert_to_unicode,
@@ -45,6 +51,7 @@ __all__ = [
     "BucketedGenerator",
     "DataGenerator",
     "ParallelError",
+    "PseudoSummaryGenerator",
     "RowError",
     "TextFile",
     "as_keras_batch",
@@ -60,6 +67,7 @@ __all__ = [
     "lowercase_and_normalize",
     "parallel_apply",
     "parallel_apply_generator",
+    "pseudo_summary",
     "read_afqmc",
     "read_jsonl",
     "read_labels",
@@ -73,6 +81,8 @@ __all__ = [
     "softmax",
     "strQ2B",
     "string_matching",
+    "summary_chunks",
+    "summary_sentences",
     "text_length",
     "text_segmentate",
     "to_array",

@@ -2,10 +2,17 @@
 
 from bert4keras_ext.layers.attention import MultiHeadAttention
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.convolution import MaskedConv1D
 from bert4keras_ext.layers.dense import Dense
+from bert4keras_ext.layers.disentangled_attention import (
+    DisentangledAttention,
+    RelativePositionTable,
+)
 from bert4keras_ext.layers.dropout import Dropout
 from bert4keras_ext.layers.embedding import Embedding
 from bert4keras_ext.layers.feed_forward import FeedForward
+from bert4keras_ext.layers.gated_attention import GatedAttentionUnit
+from bert4keras_ext.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
 from bert4keras_ext.layers.loss import Loss
 from bert4keras_ext.layers.normalization import LayerNormalization, ScaleOffset
 from bert4keras_ext.layers.pooling import (
@@ -25,19 +32,25 @@ __all__ = [
     "Add",
     "Concatenate1D",
     "Dense",
+    "DisentangledAttention",
     "Dropout",
+    "EfficientGlobalPointer",
     "Embedding",
     "FeedForward",
     "FirstPooling1D",
+    "GatedAttentionUnit",
     "GlobalAveragePooling1D",
     "GlobalMaxPooling1D",
+    "GlobalPointer",
     "Layer",
     "LayerNormalization",
     "Loss",
+    "MaskedConv1D",
     "MultiHeadAttention",
     "PositionEmbedding",
     "RelativePositionEmbedding",
     "RelativePositionEmbeddingT5",
+    "RelativePositionTable",
     "RotaryEmbedding",
     "ScaleOffset",
     "SinusoidalPositionEmbedding",

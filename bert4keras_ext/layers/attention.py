@@ -65,11 +65,13 @@ class MultiHeadAttention(Layer):
         position_bias: float (batch or 1, heads or 1, query, key), added to ``Q K^T`` before the
             scale (T5's relative positions; see RelativePositionEmbeddingT5).
         relative_embeddings: r, (query, key, size) or (batch, query, key, size) with size =
-            key_size = head_size: ``Q_i r_ij`` is added to ``Q_i K_j``, and ``A_ij r_ij`` to the
+            key_size: ``Q_i r_ij`` is added to ``Q_i K_j``, and ``A_ij r_ij`` to the
             output (NEZHA; see RelativePositionEmbedding).
         rotary: sin and cos by turns, (batch or 1, length, key_size): turns Q and K (RoFormer; see
             RotaryEmbedding). Narrower ones turn the first channels only.
         key_rotary: the same for K, where keys stand at other places than queries.
+        value_rotary: the same for V; None does not turn it.
+        relative_values: r of the output, (..., head_size); None is ``relative_embeddings``.
 
     Output: (batch, query, out_dim); with ``return_attention_scores`` also the scaled scores
     before bias and mask, (batch, heads, query, key).
@@ -156,6 +158,8 @@ class MultiHeadAttention(Layer):
         relative_embeddings=None,
         rotary=None,
         key_rotary=None,
+        value_rotary=None,
+        relative_values=None,
         training=None,
     ):
         if query_mask is None:
@@ -172,7 +176,9 @@ class MultiHeadAttention(Layer):
         weights = attention_normalize(biased, value_mask, self.normalization, attention_bias)
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
-        outputs = self.o(self.context(weights, value, relative_embeddings))
+        if relative_values is None:
+            relative_values = relative_embeddings
+        outputs = self.o(self.context(weights, value, relative_values, value_rotary))
         return (outputs, scores) if self.return_attention_scores else outputs
 
     def attention_scores(
@@ -197,14 +203,17 @@ class MultiHeadAttention(Layer):
             scores = scores + (position_bias if scale is None else position_bias * scale)
         return scores
 
-    def context(self, weights, value, relative_embeddings=None):
+    def context(self, weights, value, relative_values=None, value_rotary=None):
         """Averages of the values, heads joined: (batch, query, heads * head_size)."""
-        value = ops.transpose(self.split_heads(self.v(value)), (0, 2, 1, 3))
+        value = self.split_heads(self.v(value))
+        if value_rotary is not None:
+            value = rotate(value, value_rotary)
+        value = ops.transpose(value, (0, 2, 1, 3))  # (batch, heads, key, size)
         context = ops.matmul(weights, value)  # (batch, heads, query, size)
         context = ops.transpose(context, (0, 2, 1, 3))
-        if relative_embeddings is not None:
-            relative_embeddings = ops.cast(relative_embeddings, weights.dtype)
-            context = context + relative_context(weights, relative_embeddings)
+        if relative_values is not None:
+            relative_values = ops.cast(relative_values, weights.dtype)
+            context = context + relative_context(weights, relative_values)
         length = ops.shape(context)[1]
         return ops.reshape(context, (-1, length, self.heads * self.head_size))
 

@@ -20,10 +20,12 @@ class Embedding(keras.layers.ReversibleEmbedding):
     Args:
         input_dim: number of rows of the table.
         output_dim: width of a row.
-        mask_zero: ids of 0 are padding and masked.
+        mask_zero: ids of padding are masked.
+        padding_id: the id that is padding where it is not 0.
 
-    Masks: with ``mask_zero`` the output carries the mask ``ids != 0``, except that **the first
-    position is never masked**: so no sequence is empty, and a causal row has a key to look at.
+    Masks: with ``mask_zero`` the output carries the mask ``ids != padding_id``, except that **the
+    first position is never masked**: so no sequence is empty, and a causal row has a key to look
+    at.
     The mask of the "dense" mode's input is passed on.
 
     Example:
@@ -36,9 +38,10 @@ class Embedding(keras.layers.ReversibleEmbedding):
     Source: weight tying, arXiv 1608.05859.
     """
 
-    def __init__(self, input_dim, output_dim, **kwargs):
+    def __init__(self, input_dim, output_dim, padding_id=0, **kwargs):
         super().__init__(input_dim, output_dim, **kwargs)
         self.supports_masking = True
+        self.padding_id = padding_id
 
     def call(self, inputs, mode="embedding"):
         if self._dense(mode):
@@ -64,7 +67,7 @@ class Embedding(keras.layers.ReversibleEmbedding):
             return previous_mask
         if not self.mask_zero:
             return None
-        mask = ops.not_equal(inputs, 0)
+        mask = ops.not_equal(inputs, self.padding_id)
         return ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
 
     def compute_output_shape(self, input_shape, mode="embedding"):
@@ -73,3 +76,6 @@ class Embedding(keras.layers.ReversibleEmbedding):
     def compute_output_spec(self, inputs, mode="embedding"):
         shape = self.compute_output_shape(inputs.shape, mode)
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
+
+    def get_config(self):
+        return {**super().get_config(), "padding_id": self.padding_id}

@@ -22,7 +22,8 @@ class RelativePositionEmbedding(Layer):
 
     Inputs: the queries (batch, query, ...) and optionally ``key`` (batch, key, ...), of which the
     lengths are taken, also as a list ``[query, key]``; or ``position_ids`` (batch, length) where
-    positions do not count from 0 on.
+    positions do not count from 0 on. ``key_position_ids`` (batch or 1, key) are those of the keys,
+    where they are not those of the queries (decoding token by token).
 
     Output: (query, key, output_dim), or (batch, query, key, output_dim) with position ids. It has
     no mask.
@@ -42,21 +43,23 @@ class RelativePositionEmbedding(Layer):
         self.output_dim = output_dim
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
 
-    def build(self, query_shape, key_shape=None, position_ids_shape=None):
+    def build(self, query_shape, key_shape=None, **other_shapes):
         self.embeddings = self.add_weight(
             name="embeddings",
             shape=(self.input_dim, self.output_dim),
             initializer=self.embeddings_initializer,
         )
 
-    def call(self, query, key=None, position_ids=None):
-        return ops.take(self.embeddings, self.rows(self.distances(query, key, position_ids)), 0)
+    def call(self, query, key=None, position_ids=None, key_position_ids=None):
+        distances = self.distances(query, key, position_ids, key_position_ids)
+        return ops.take(self.embeddings, self.rows(distances), 0)
 
-    def distances(self, query, key=None, position_ids=None):
+    def distances(self, query, key=None, position_ids=None, key_position_ids=None):
         """Key position - query position: (query, key), or (batch, query, key)."""
         if position_ids is not None:
             ids = ops.cast(position_ids, "int32")
-            return ids[:, None, :] - ids[:, :, None]
+            keys = ids if key_position_ids is None else ops.cast(key_position_ids, "int32")
+            return keys[:, None, :] - ids[:, :, None]
         if isinstance(query, (list, tuple)):
             query, key = query
         key = query if key is None else key
@@ -70,12 +73,19 @@ class RelativePositionEmbedding(Layer):
     def compute_mask(self, query, previous_mask=None):
         return None
 
-    def compute_output_shape(self, query_shape, key_shape=None, position_ids_shape=None):
-        return (*self._pairs_shape(query_shape, key_shape, position_ids_shape), self.output_dim)
+    # Keras passes shapes by the names written here only: no **shapes.
+    def compute_output_shape(
+        self, query_shape, key_shape=None, position_ids_shape=None, key_position_ids_shape=None
+    ):
+        pairs = self._pairs_shape(
+            query_shape, key_shape, position_ids_shape, key_position_ids_shape
+        )
+        return (*pairs, self.output_dim)
 
-    def _pairs_shape(self, query_shape, key_shape, position_ids_shape):
+    def _pairs_shape(self, query_shape, key_shape, position_ids_shape, key_position_ids_shape):
         if position_ids_shape is not None:
-            return (position_ids_shape[0], position_ids_shape[1], position_ids_shape[1])
+            keys_shape = key_position_ids_shape or position_ids_shape
+            return (position_ids_shape[0], position_ids_shape[1], keys_shape[1])
         if query_shape and isinstance(query_shape[0], (list, tuple)):
             query_shape, key_shape = query_shape
         return (query_shape[1], (key_shape or query_shape)[1])
@@ -121,8 +131,8 @@ class RelativePositionEmbeddingT5(RelativePositionEmbedding):
         self.max_distance = max_distance
         self.bidirectional = bidirectional
 
-    def call(self, query, key=None, position_ids=None):
-        bias = super().call(query, key, position_ids)
+    def call(self, query, key=None, position_ids=None, key_position_ids=None):
+        bias = super().call(query, key, position_ids, key_position_ids)
         if len(bias.shape) == 3:
             bias = bias[None]
         return ops.transpose(bias, (0, 3, 1, 2))  # (batch or 1, heads, query, key)
@@ -130,8 +140,12 @@ class RelativePositionEmbeddingT5(RelativePositionEmbedding):
     def rows(self, distances):
         return relative_buckets(distances, self.input_dim, self.max_distance, self.bidirectional)
 
-    def compute_output_shape(self, query_shape, key_shape=None, position_ids_shape=None):
-        pairs = self._pairs_shape(query_shape, key_shape, position_ids_shape)
+    def compute_output_shape(
+        self, query_shape, key_shape=None, position_ids_shape=None, key_position_ids_shape=None
+    ):
+        pairs = self._pairs_shape(
+            query_shape, key_shape, position_ids_shape, key_position_ids_shape
+        )
         batch = pairs[0] if len(pairs) == 3 else 1
         return (batch, self.output_dim, *pairs[-2:])
 

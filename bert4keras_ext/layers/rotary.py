@@ -4,7 +4,7 @@ import numpy as np
 from keras import KerasTensor, ops
 
 from bert4keras_ext.backend.positions import (
-    check_scaling,
+    check_rotary,
     interleaved_sinusoids,
     rotary_frequencies,
 )
@@ -58,12 +58,7 @@ class RotaryEmbedding(Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        if output_dim % (2 * axes):
-            raise ValueError(
-                f"output_dim={output_dim} cannot be shared out to {axes} axes of whole pairs: "
-                f"expected a multiple of {2 * axes}"
-            )
-        check_scaling(scaling)
+        check_rotary(output_dim, base, scaling, axes)
         self.output_dim = output_dim
         self.base = base
         self.scaling = scaling
@@ -73,6 +68,7 @@ class RotaryEmbedding(Layer):
 
     def call(self, inputs, position_ids=None):
         if position_ids is not None:
+            self._check_ids(position_ids)
             return self.angles(position_ids)
         if self.custom_position_ids or self.axes > 1:
             raise ValueError(
@@ -80,6 +76,14 @@ class RotaryEmbedding(Layer):
                 "(batch, length), or (batch, length, axes) for several axes"
             )
         return self.angles(ops.arange(ops.shape(inputs)[1])[None])
+
+    def _check_ids(self, position_ids):
+        expected, shape = (self.axes,) if self.axes > 1 else (), tuple(position_ids.shape)
+        if len(shape) < 2 or shape[2:] != expected:
+            text = ", ".join(["batch", "length", *map(str, expected)])
+            raise ValueError(
+                f"{self.name} expects position ids ({text}), received the shape {shape}"
+            )
 
     def angles(self, position_ids):
         """sin and cos by turns for any positions: (batch, length[, axes]) -> (..., output_dim)."""

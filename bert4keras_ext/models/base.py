@@ -12,10 +12,18 @@ from bert4keras_ext.backend.activations import get_activation
 from bert4keras_ext.backend.masking import check_normalization
 from bert4keras_ext.checkpoints import load_checkpoint, save_checkpoint
 from bert4keras_ext.checkpoints.names import table_of
-from bert4keras_ext.layers import Concatenate1D, Dropout, MultiHeadAttention
+from bert4keras_ext.layers import Concatenate1D, Dropout, GatedAttentionUnit, MultiHeadAttention
 from bert4keras_ext.models.blocks import Blocks
-from bert4keras_ext.models.checks import check_rates, check_sizes, head_size, table_rows
+from bert4keras_ext.models.checks import (
+    check_rates,
+    check_sizes,
+    head_size,
+    padding_row,
+    table_rows,
+)
 from bert4keras_ext.models.config import RENAMES
+
+ATTENTION = (MultiHeadAttention, GatedAttentionUnit)
 
 
 class Transformer(Blocks):
@@ -35,6 +43,7 @@ class Transformer(Blocks):
         keep_tokens: ids of the checkpoint's tokens to keep, in their new order.
         compound_tokens: new tokens after those, each a list of ids whose average it starts from,
             or a pair (ids, weights).
+        pad_token_id: the checkpoint's id of the padding token, which is masked; -1 for none.
         residual_attention_scores: add the previous layer's raw scores to each attention
             (RealFormer, arXiv 2012.11747).
         attention_normalization: "softmax"; "softmax_plus" scales the scores by the logarithm of the
@@ -55,6 +64,7 @@ class Transformer(Blocks):
     family = None  # key of the weight-name tables in checkpoints/names
     applications = ("encoder", "lm", "unilm")  # what build_transformer_model may make of it
     config_keys = RENAMES  # keys of config files -> our keywords
+    config_defaults = {}  # our keywords for what a config does not say, besides config.DEFAULTS
 
     def __init__(
         self,
@@ -72,6 +82,7 @@ class Transformer(Blocks):
         sequence_length=None,
         keep_tokens=None,
         compound_tokens=None,
+        pad_token_id=0,
         residual_attention_scores=False,
         attention_normalization="softmax",
         pre_norm=None,
@@ -91,6 +102,7 @@ class Transformer(Blocks):
         )  # fmt: skip
         check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
         self.vocab_size = table_rows(vocab_size, keep_tokens, compound_tokens)
+        self.pad_token_id = padding_row(pad_token_id, keep_tokens)
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
@@ -211,7 +223,7 @@ class Transformer(Blocks):
         """
         if layer in (Dropout, keras.layers.Dropout) and not self.dropout_rate:
             return inputs
-        is_attention = isinstance(layer, type) and issubclass(layer, MultiHeadAttention)
+        is_attention = isinstance(layer, type) and issubclass(layer, ATTENTION)
         if is_attention and self.residual_attention_scores:
             kwargs["return_attention_scores"] = True
         name = kwargs["name"] = self.prefixed(kwargs.get("name"))
@@ -222,7 +234,7 @@ class Transformer(Blocks):
         if inputs is None:
             return self.layers[name]
         arguments = {k: v for k, v in (arguments or {}).items() if v is not None}
-        if isinstance(self.layers[name], MultiHeadAttention):
+        if isinstance(self.layers[name], ATTENTION):
             return self._apply_attention(name, inputs, arguments)
         return self.layers[name](inputs, **arguments)
 

@@ -56,6 +56,16 @@ class BERT(Transformer):
         if with_nsp and not with_pool:
             self.with_pool = True
 
+    @classmethod
+    def adapt_config(cls, config):
+        kind = config.get("position_embedding_type", "absolute")
+        if kind in ("relative_key", "relative_key_query"):
+            raise ValueError(
+                f"position_embedding_type={kind!r} (trained vectors of distances in the attention) "
+                "is not supported: expected 'absolute'. Use a checkpoint with absolute positions"
+            )
+        return super().adapt_config(config)
+
     def get_inputs(self):
         names = ["Input-Token"]
         if self.segment_vocab_size > 0:

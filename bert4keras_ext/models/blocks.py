@@ -24,6 +24,8 @@ class Blocks:
             keyword of every family. Families then end in one more norm, "Output-Norm".
         use_bias: biases in attention and feed-forward.
         attention_scale: divide scores by the root of the key size.
+        mask_zero: token 0, or pad_token_id, is padding.
+        pad_token_id: the padding token's row in the word table; a keyword of every family.
         norm_arguments: further arguments of every LayerNormalization.
         embedding_norm_epsilon, layer_norm_epsilon, head_norm_epsilon: of the norms of the
             embeddings, the blocks and the heads; the keyword layer_norm_eps sets all three.
@@ -32,6 +34,8 @@ class Blocks:
     pre_norm = False
     use_bias = True
     attention_scale = True
+    mask_zero = True
+    pad_token_id = 0
     norm_arguments = {}
     embedding_norm_epsilon = 1e-12
     layer_norm_epsilon = 1e-12
@@ -54,7 +58,8 @@ class Blocks:
             input_dim=self.vocab_size,
             output_dim=self.embedding_size,
             embeddings_initializer=self.initializer,
-            mask_zero=True,
+            mask_zero=self.mask_zero,
+            padding_id=self.pad_token_id,
             name="Embedding-Token",
         )
 

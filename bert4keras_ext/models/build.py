@@ -72,7 +72,7 @@ def build_transformer_model(
     config = read_config(config_path)
     is_folder = isinstance(config_path, (str, os.PathLike)) and os.path.isdir(config_path)
     if model is None:
-        model = model_of_type(config["model_type"]) if "model_type" in config else "bert"
+        model = model_of_type(config["model_type"], config) if "model_type" in config else "bert"
     if application is None:
         application = "lm" if config.get("is_decoder") else "encoder"
 

@@ -50,6 +50,23 @@ def table_rows(vocab_size, keep_tokens, compound_tokens):
     return rows + len(compound_tokens if compound_tokens is not None else [])
 
 
+def padding_row(pad_token_id, keep_tokens):
+    """The row of the word table that padding has once ``keep_tokens`` were selected."""
+    if pad_token_id is None or (pad_token_id == 0 and keep_tokens is not None):
+        return 0  # as everywhere in bert4keras, whatever the first kept token is
+    if not isinstance(pad_token_id, numbers.Integral) or isinstance(pad_token_id, bool):
+        raise ValueError(f"pad_token_id expects a token id, received {pad_token_id!r}")
+    if keep_tokens is None or pad_token_id < 0:
+        return int(pad_token_id)
+    places = np.flatnonzero(np.asarray(keep_tokens) == pad_token_id)
+    if not len(places):
+        raise ValueError(
+            f"keep_tokens lacks the padding token {pad_token_id} (pad_token_id): expected it among "
+            "them; add it, or pass pad_token_id=-1 if nothing is padded"
+        )
+    return int(places[0])
+
+
 def check_length_in_reach(sequence_length, positions):
     """Raises ValueError when inputs of a fixed length have more places than there are positions."""
     if sequence_length is not None and sequence_length > positions:

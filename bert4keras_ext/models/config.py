@@ -65,7 +65,8 @@ def _parse(path):
 
 def builder_arguments(cls, config, overrides):
     """The builder's keyword arguments: the file's keys renamed, with the caller's on top."""
-    return {**DEFAULTS, **cls.adapt_config(config), **cls.adapt_config(overrides)}
+    defaults = {**DEFAULTS, **cls.config_defaults}
+    return {**defaults, **cls.adapt_config(config), **cls.adapt_config(overrides)}
 
 
 def check_keywords(cls, keywords, build_keywords):

@@ -10,7 +10,15 @@ from bert4keras_ext.layers import Layer
 class CausalMask(Layer):
     """True where key <= query.
 
-    Inputs: anything (batch, length, ...); output: bool (1, length, length).
+    With position ids a key is also False where padding on the left shows in them: where its token
+    is padding and its position not before that of the next token. Embedding never masks the first
+    place, so this is what hides it there.
+
+    Inputs: token ids (batch, length), and optionally position ids (batch, length); output: bool
+    (1 or, with position ids, batch, length, length).
+
+    Args:
+        padding_id: the id of padding.
 
     Example:
 
@@ -18,15 +26,34 @@ class CausalMask(Layer):
     [[[True, False], [True, True]]]
     """
 
-    def call(self, inputs):
+    def __init__(self, padding_id=0, **kwargs):
+        super().__init__(**kwargs)
+        self.padding_id = padding_id
+
+    def call(self, inputs, position_ids=None):
         places = ops.arange(ops.shape(inputs)[1])
-        return places[None, None, :] <= places[None, :, None]
+        causal = places[None, None, :] <= places[None, :, None]
+        if position_ids is None:
+            return causal
+        padding = _padded_on_the_left(inputs, position_ids, self.padding_id)
+        return ops.logical_and(causal, ops.logical_not(padding)[:, None, :])
 
     def compute_mask(self, inputs, previous_mask=None):
         return None
 
-    def compute_output_shape(self, input_shape):
-        return (1, input_shape[1], input_shape[1])
+    def compute_output_shape(self, inputs_shape, position_ids_shape=None):
+        batch = 1 if position_ids_shape is None else inputs_shape[0]
+        return (batch, inputs_shape[1], inputs_shape[1])
+
+    def get_config(self):
+        return {**super().get_config(), "padding_id": self.padding_id}
+
+
+def _padded_on_the_left(tokens, position_ids, padding_id):
+    """(batch, length) -> bool (batch, length)."""
+    stays = position_ids[:, 1:] <= position_ids[:, :-1]
+    stays = ops.pad(stays, ((0, 0), (0, 1)))  # nothing follows the last one
+    return ops.logical_and(tokens == padding_id, stays)
 
 
 @register
@@ -57,6 +84,45 @@ class UniLMMask(Layer):
         return (input_shape[0], input_shape[1], input_shape[1])
 
 
+@register
+class LocalMask(Layer):
+    """True where a key is at most half a window away: ``|key - query| <= window // 2``.
+
+    Args:
+        window: width of the window, both sides together.
+
+    Inputs: anything (batch, length, ...), of which the length is taken, and optionally
+    ``allowed``, the bool mask (batch or 1, length, length) of a language model, which is and-ed
+    with this one; output: bool (batch or 1, length, length).
+
+    Example:
+
+    >>> ops.convert_to_numpy(LocalMask(window=2)(ops.ones((1, 3)))).tolist()
+    [[[True, True, False], [True, True, True], [False, True, True]]]
+
+    Source: arXiv 2004.05150.
+    """
+
+    def __init__(self, window, **kwargs):
+        super().__init__(**kwargs)
+        self.window = window
+
+    def call(self, inputs, allowed=None):
+        places = ops.arange(ops.shape(inputs)[1])
+        near = ops.abs(places[None, None, :] - places[None, :, None]) <= self.window // 2
+        return near if allowed is None else ops.logical_and(near, allowed)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, inputs_shape, allowed_shape=None):
+        batch = 1 if allowed_shape is None else allowed_shape[0]
+        return (batch, inputs_shape[1], inputs_shape[1])
+
+    def get_config(self):
+        return {**super().get_config(), "window": self.window}
+
+
 class LMMixin:
     """Puts a causal mask on every attention layer of a family."""
 
@@ -65,7 +131,15 @@ class LMMixin:
 
     def compute_attention_bias(self, inputs=None):
         if self.attention_bias is None:
-            self.attention_bias = self.apply(self.tokens, CausalMask, name="Attention-LM-Mask")
+            # Position ids, where the model takes them, tell padding on the left from a start token.
+            arguments = {"position_ids": getattr(self, "position_ids", None)}
+            self.attention_bias = self.apply(
+                self.tokens,
+                CausalMask,
+                arguments=arguments,
+                padding_id=self.pad_token_id,
+                name="Attention-LM-Mask",
+            )
         return self.attention_bias
 
 

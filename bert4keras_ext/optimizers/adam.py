@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.optimizers.derive import Exact, dense, is_tensorflow
 
 
 @register
-class Adam(keras.optimizers.Adam):
+class Adam(Exact, keras.optimizers.Adam):
     """Adam as in its paper, with a bias-correction switch, fused on TensorFlow.
 
     ``m = b1 m + (1 - b1) g``, ``v = b2 v + (1 - b2) g^2``, then
@@ -25,7 +26,8 @@ class Adam(keras.optimizers.Adam):
         bias_correction: divide the moments by ``1 - b^t``.
         **kwargs: those of ``keras.optimizers.Adam`` (weight_decay, clipnorm, ...).
 
-    State: two slots a weight. Gradients of embeddings (IndexedSlices) become dense once.
+    State: two slots a weight (three with amsgrad). Gradients of embeddings (IndexedSlices) become
+    dense once; see extend_with_lazy_optimization for where they need not.
 
     Example:
 
@@ -50,7 +52,7 @@ class Adam(keras.optimizers.Adam):
         self.bias_correction = bias_correction
 
     def update_step(self, gradient, variable, learning_rate):
-        if keras.backend.backend() == "tensorflow" and not self.amsgrad:
+        if is_tensorflow() and not self.amsgrad:
             self._fused_step(gradient, variable, learning_rate)
         else:
             self._plain_step(gradient, variable, learning_rate)
@@ -65,7 +67,7 @@ class Adam(keras.optimizers.Adam):
     def _fused_step(self, gradient, variable, learning_rate):
         import tensorflow as tf
 
-        index = self._get_variable_index(variable)
+        index = self.index_of(variable)
         dtype = variable.dtype
         power_1, power_2 = self._powers(dtype)
         tf.raw_ops.ResourceApplyAdam(
@@ -79,23 +81,49 @@ class Adam(keras.optimizers.Adam):
             beta2=tf.cast(self.beta_2, dtype),
             # The kernel adds epsilon to sqrt(v): scaled like this it is added to sqrt(v').
             epsilon=tf.cast(self.epsilon, dtype) * tf.sqrt(1 - power_2),
-            grad=tf.cast(tf.convert_to_tensor(gradient), dtype),
+            grad=dense(gradient, dtype),
         )
 
     def _plain_step(self, gradient, variable, learning_rate):
-        index = self._get_variable_index(variable)
+        index = self.index_of(variable)
         m, v = self._momentums[index], self._velocities[index]
-        gradient = ops.cast(gradient, variable.dtype)
+        gradient = dense(gradient, variable.dtype)
         self.assign(m, m + (gradient - m) * (1 - self.beta_1))
         self.assign(v, v + (ops.square(gradient) - v) * (1 - self.beta_2))
         if self.amsgrad:
             largest = self._velocity_hats[index]
             self.assign(largest, ops.maximum(largest, v))
             v = largest
-        power_1, power_2 = self._powers(variable.dtype)
+        self.assign_sub(variable, self._step(m, v, learning_rate))
+
+    def _step(self, m, v, learning_rate):
+        power_1, power_2 = self._powers(m.dtype)
         root = ops.sqrt(v / (1 - power_2)) + self.epsilon
-        rate = ops.cast(learning_rate, variable.dtype) / (1 - power_1)
-        self.assign_sub(variable, rate * m / root)
+        return ops.cast(learning_rate, m.dtype) / (1 - power_1) * m / root
+
+    def update_rows(self, rows, idle, old, gradient, variable, learning_rate):
+        """The new rows for the old ones, of which nothing was heard for `idle` steps.
+
+        Their moments fade over those steps first. See lazy_optimization.
+        """
+        index = self.index_of(variable)
+        m = self._fade(self._momentums[index], rows, idle, self.beta_1, gradient)
+        v = self._fade(self._velocities[index], rows, idle, self.beta_2, ops.square(gradient))
+        if self.amsgrad:
+            v = ops.maximum(v, ops.take(self._velocity_hats[index], rows, axis=0))
+            self._write(self._velocity_hats[index], rows, v)
+        return old - self._step(m, v, learning_rate)
+
+    def _fade(self, slot, rows, idle, beta, new):
+        old = ops.take(slot, rows, axis=0) * ops.power(ops.cast(beta, new.dtype), idle)
+        moment = old + (new - old) * (1 - beta)
+        self._write(slot, rows, moment)
+        return moment
+
+    def _write(self, slot, rows, values):
+        import tensorflow as tf
+
+        self.assign(slot, tf.IndexedSlices(values, rows))
 
     def get_config(self):
         return {**super().get_config(), "bias_correction": self.bias_correction}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras_ext.layers import MultiHeadAttention
+from bert4keras_ext.layers import MultiHeadAttention, SinusoidalPositionEmbedding
 from tests.harness import check_layer
 from tests.recorded import recorded_case
 
@@ -32,6 +32,30 @@ def test_equals_bert4keras(name):
         return layer(q, k, v, value_mask=case.masks.get(2), **extra)
 
     case.check(layer, run, tolerance=2e-5, names=["attention_bias"] if extra else [])
+
+
+# What bert4keras calls the kind of position, and our argument for its last input.
+POSITIONS = {
+    "rotary": "rotary",
+    "typical_relative": "relative_embeddings",
+    "t5_relative": "position_bias",
+}
+
+
+@pytest.mark.parametrize("name", [f"mha_{kind}" for kind in POSITIONS] + ["mha_rotary_causal"])
+def test_positions_equal_bert4keras(name):
+    """Outputs, and gradients by everything, the position tensors included."""
+    case = recorded_case(name)
+    layer = MultiHeadAttention(**case.config)
+    argument = POSITIONS[case.call["p_bias"]]
+    names = ["attention_bias", argument] if case.call.get("a_bias") else [argument]
+
+    def run(q, k, v, **extra):
+        if "position_bias" in extra:  # theirs: (query, key, heads)
+            extra["position_bias"] = ops.transpose(extra["position_bias"], (2, 0, 1))[None]
+        return layer(q, k, v, value_mask=case.masks.get(2), **extra)
+
+    case.check(layer, run, tolerance=2e-5, names=names)
 
 
 def test_returned_scores_equal_bert4keras():
@@ -145,3 +169,95 @@ def test_residual_scores_are_added_to_the_scores():
 def test_unknown_normalization_names_the_known_ones():
     with pytest.raises(ValueError, match="softmax_plus.*received 'soft'"):
         MultiHeadAttention(2, 4, normalization="soft")(ops.ones((1, 2, 8)))
+
+
+X = np.random.default_rng(6).normal(size=(2, 5, 12)).astype("float32")
+MASK = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
+
+
+def sinusoids(positions, dim):
+    return SinusoidalPositionEmbedding(dim, "zero", custom_position_ids=True)(
+        [ops.ones((*np.shape(positions), 1)), ops.convert_to_tensor(positions)]
+    )
+
+
+@pytest.mark.parametrize("extra", [
+    {"rotary": (1, 5, 6)},
+    {"rotary": (2, 5, 4), "value_rotary": (2, 5, 2)},
+    {"rotary": (1, 5, 2), "key_rotary": (1, 5, 2)},
+    {"relative_embeddings": (5, 5, 6), "relative_values": (5, 5, 4)},
+    {"relative_embeddings": (2, 5, 5, 6), "relative_values": (2, 5, 5, 4)},
+    {"position_bias": (1, 3, 5, 5)},
+    {"position_bias": (2, 1, 5, 5), "rotary": (1, 5, 6)},
+])  # fmt: skip
+def test_citizenship_with_positions(extra):
+    rng = np.random.default_rng(7)
+    call = {k: rng.normal(size=shape).astype("float32") for k, shape in extra.items()}
+    check_layer(
+        MultiHeadAttention, dict(heads=3, head_size=4, key_size=6, attention_dropout=0.1), X,
+        masks=[MASK], call=call, expected_shape=(2, 5, 12), expected_mask=MASK,
+        zero_gradients=() if "rotary" in extra else ("k/bias",),
+    )  # fmt: skip
+
+
+def float64_attention(layer, x, rotate, relative=None, relative_values=None, turn_values=False):
+    """One query of one head at a time; ``rotate(vector, place)`` turns a head's vector."""
+    w = [np.asarray(v, "float64") for v in layer.get_weights()]
+    q, k, v = (
+        (x @ w[2 * i] + w[2 * i + 1]).reshape(*x.shape[:2], layer.heads, -1) for i in range(3)
+    )
+    out = np.zeros((*x.shape[:2], layer.heads, layer.head_size))
+    places = range(x.shape[1])
+    for b, h, i in np.ndindex(x.shape[0], layer.heads, x.shape[1]):
+        keys = [rotate(k[b, j, h], j) + (0 if relative is None else relative[i, j]) for j in places]
+        values = [rotate(v[b, j, h], j) if turn_values else v[b, j, h] for j in places]
+        logits = np.array([rotate(q[b, i, h], i) @ key for key in keys]) / np.sqrt(layer.key_size)
+        weights = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
+        for j in places:
+            more = 0 if relative_values is None else relative_values[i, j]
+            out[b, i, h] += weights[j] * (values[j] + more)
+    return out.reshape(*x.shape[:2], -1) @ w[6] + w[7]
+
+
+def turned(vector, place, channels):
+    """Turns the first channels of a vector, as complex numbers."""
+    rate = 10000.0 ** (-np.arange(0, channels, 2) / channels)
+    z = (vector[0:channels:2] + 1j * vector[1:channels:2]) * np.exp(1j * place * rate)
+    return np.concatenate([np.stack([z.real, z.imag], -1).reshape(-1), vector[channels:]])
+
+
+@pytest.mark.parametrize("channels, value", [(6, False), (4, False), (6, True)])
+def test_rotary_equals_a_float64_loop(channels, value):
+    layer = MultiHeadAttention(3, 6)
+    angles = sinusoids(np.arange(5)[None], channels)
+    extra = {"value_rotary": angles} if value else {}
+    found = layer(ops.convert_to_tensor(X), rotary=angles, **extra)
+    wanted = float64_attention(
+        layer, X, lambda vector, place: turned(vector, place, channels), turn_values=value
+    )
+    np.testing.assert_allclose(found, wanted, atol=5e-6)
+
+
+def test_relative_vectors_equal_a_float64_loop():
+    rng = np.random.default_rng(8)
+    for_keys, for_values = rng.normal(size=(5, 5, 6)), rng.normal(size=(5, 5, 4))
+    layer = MultiHeadAttention(3, 4, key_size=6)
+    found = layer(
+        ops.convert_to_tensor(X),
+        relative_embeddings=ops.convert_to_tensor(for_keys, "float32"),
+        relative_values=ops.convert_to_tensor(for_values, "float32"),
+    )
+    wanted = float64_attention(layer, X, lambda vector, place: vector, for_keys, for_values)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
+
+
+def test_only_the_distance_of_rotary_positions_counts():
+    layer = MultiHeadAttention(3, 4)
+    x = ops.convert_to_tensor(X)
+    near = layer(x, rotary=sinusoids(np.arange(5)[None], 4))
+    far = layer(x, rotary=sinusoids(np.arange(5)[None] + 100, 4))
+    # Angles of 100 are rounded to 100 * 2^-24.
+    np.testing.assert_allclose(near, far, atol=2e-4)
+    keys = layer(x, rotary=sinusoids(np.arange(5)[None], 4),
+                 key_rotary=sinusoids(np.arange(5)[None] + 1, 4))  # fmt: skip
+    assert np.abs(keys - near).max() > 1e-3

@@ -1,10 +1,10 @@
-"""PositionEmbedding."""
+"""PositionEmbedding and SinusoidalPositionEmbedding."""
 
 import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras_ext.layers import PositionEmbedding
+from bert4keras_ext.layers import PositionEmbedding, SinusoidalPositionEmbedding
 from tests.harness import check_layer
 from tests.recorded import recorded_case
 
@@ -65,3 +65,31 @@ def test_missing_ids_and_unknown_modes():
         PositionEmbedding(4, 12, custom_position_ids=True)(ops.ones((1, 2, 12)))
     with pytest.raises(ValueError, match="merge_mode expects.*received 'sum'"):
         PositionEmbedding(4, 12, merge_mode="sum")
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("custom", ["", "custom_"])
+def test_sinusoids_equal_bert4keras(mode, custom):
+    case = recorded_case(f"sin_{custom}{mode}")
+    layer = SinusoidalPositionEmbedding(**case.config)
+    if f"sin_{custom}{mode}" == "sin_zero":  # nothing to differentiate by
+        np.testing.assert_allclose(layer(*case.inputs), case.outputs[0], atol=2e-6)
+    else:
+        case.check(layer, layer, tolerance=2e-5, listed=bool(custom))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_citizenship_of_sinusoids(mode):
+    config = dict(output_dim=12, merge_mode=mode, base=100.0)
+    wide = (2, 5, 24) if mode == "concat" else (2, 5, 12)
+    alone = (1, 5, 12) if mode == "zero" else wide
+    check_layer(SinusoidalPositionEmbedding, config, X, masks=[MASK], expected_shape=alone,
+                expected_weights=0, expected_mask=MASK)  # fmt: skip
+    config["custom_position_ids"] = True
+    check_layer(SinusoidalPositionEmbedding, config, [X, IDS], masks=[MASK, None],
+                expected_shape=wide, expected_mask=MASK)  # fmt: skip
+
+
+def test_sinusoids_refuse_an_odd_width():
+    with pytest.raises(ValueError, match="even width, found 5"):
+        SinusoidalPositionEmbedding(5)(ops.ones((1, 2, 5)))

@@ -3,10 +3,26 @@
 A new family is a file here with its tables in TABLES, and a word in the list below.
 """
 
-from bert4keras_ext.checkpoints.names import bert
+from bert4keras_ext.checkpoints.names import (
+    albert,
+    bert,
+    deberta,
+    electra,
+    ernie,
+    gau,
+    gpt,
+    modernbert,
+    nezha,
+    roformer,
+    t5,
+)
 from bert4keras_ext.checkpoints.names.table import NameTable, Prefix
 
-TABLES = {(table.family, table.source): table for family in (bert,) for table in family.TABLES}
+TABLES = {
+    (table.family, table.source): table
+    for family in (albert, bert, deberta, electra, ernie, gau, gpt, modernbert, nezha, roformer, t5)
+    for table in family.TABLES
+}
 
 # Families that differ from another one in nothing that a checkpoint shows.
 SAME_NAMES_AS = {"roberta": "bert"}

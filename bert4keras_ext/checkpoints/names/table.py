@@ -31,12 +31,16 @@ class NameTable:
         family: the model family, such as "bert".
         source: whose names these are, "tensorflow" or "huggingface".
         rows: {our weight: foreign name} or {our weight: (foreign name, transform)}. `{i}` stands
-            for the layer number (`{i:02d}` writes it with two digits). Alternatives in the last
-            part of both names, "kernel|bias" beside "weight|bias", make one row of several.
+            for the layer number (`{i:02d}` writes it with two digits), `{j}` for a second one.
+            Alternatives in the last part of both names, "kernel|bias" beside "weight|bias", make
+            one row of several.
         bases: how the backbone's prefix may be spelt in a file; the rows are written in the first.
         wrappers: what may stand before all names of a file.
         spellings: pairs (ending, other ending) that files use for the same weight.
         ignorable: regular expressions of foreign names that hold nothing a model needs.
+        computed: regular expressions of our names that no file holds: tables of sinusoids.
+        buffers: {foreign name: function(builder) -> array, or None for none}: tensors that files
+            hold although nothing trains them. They are written, and not read.
 
     Example:
 
@@ -55,14 +59,17 @@ class NameTable:
     """
 
     def __init__(
-        self, family, source, rows, bases=("",), wrappers=("",), spellings=(), ignorable=()
-    ):
+        self, family, source, rows, bases=("",), wrappers=("",), spellings=(), ignorable=(),
+        computed=(), buffers=None,
+    ):  # fmt: skip
         self.family = family
         self.source = source
         self.bases = tuple(bases)
         self.wrappers = tuple(wrappers)
         self.spellings = tuple(spellings)
         self.ignorable = tuple(ignorable)
+        self.computed = tuple(computed)
+        self.buffers = dict(buffers or {})
         self.rows = dict(_expanded(rows))
 
     def derived(self, family, replace=(), without=(), more=None, **options):
@@ -82,16 +89,17 @@ class NameTable:
                     foreign = foreign.replace(old, new)
                 rows[ours] = (foreign, transform)
         rows.update(_expanded(more or {}))
-        own = {key: getattr(self, key) for key in ("bases", "wrappers", "spellings", "ignorable")}
+        kept = ("bases", "wrappers", "spellings", "ignorable", "computed", "buffers")
+        own = {key: getattr(self, key) for key in kept}
         return NameTable(family, self.source, rows, **{**own, **options})
 
     def entry(self, ours):
         """(foreign name, transform) of one of our weights, or None if this table has none."""
-        pattern, number = _pattern(ours)
+        pattern, numbers = _pattern(ours)
         if pattern not in self.rows:
             return None
         foreign, transform = self.rows[pattern]
-        return (foreign if number is None else foreign.format(i=number)), transform
+        return (foreign.format(**numbers) if numbers else foreign), transform
 
     def prefix(self, weights, names):
         """The prefixes under which most of `weights` are found among a file's `names`."""
@@ -120,7 +128,13 @@ class NameTable:
 
     def ignores(self, name):
         """Whether an unused foreign name is no loss: a buffer, a tied copy, an optimizer slot."""
-        return any(re.fullmatch(pattern, name) for pattern in self.ignorable)
+        return name in self.buffers or any(
+            re.fullmatch(pattern, name) for pattern in self.ignorable
+        )
+
+    def computes(self, ours):
+        """Whether one of our weights is in no file, because every model computes it alike."""
+        return any(re.fullmatch(pattern, ours) for pattern in self.computed)
 
     def transform_of(self, name, ours=""):
         """The transform of the row that a file's name belongs to, in any layer, or the identity.
@@ -165,10 +179,13 @@ def _alternatives(name):
 
 
 def _pattern(ours):
-    """Splits "Transformer-3-FeedForward/o/bias" into "Transformer-{i}-FeedForward/o/bias" and 3."""
-    number = re.search(r"-(\d+)-", ours)
-    return (ours, None) if number is None else (ours.replace(number[0], "-{i}-", 1), int(number[1]))
+    """Splits "Transformer-3-FeedForward/o/bias" into "Transformer-{i}-FeedForward/o/bias" and
+    {"i": 3}; a second number is j."""
+    numbers = dict(zip("ij", map(int, re.findall(r"-(\d+)(?=-)", ours))))
+    for letter, number in numbers.items():
+        ours = ours.replace(f"-{number}-", f"-{{{letter}}}-", 1)
+    return ours, numbers
 
 
 def _without_numbers(name):
-    return re.sub(r"\{i[^}]*\}|\d+", "#", name)
+    return re.sub(r"\{[ij][^}]*\}|\d+", "#", name)

@@ -1,0 +1,239 @@
+"""The gated attention unit: one layer in place of attention and feed-forward."""
+
+import keras
+from keras import ops
+
+from bert4keras_ext.backend.activations import get_activation, serialize_activation
+from bert4keras_ext.backend.masking import attention_normalize, check_normalization
+from bert4keras_ext.backend.recompute import recompute_grad
+from bert4keras_ext.backend.registration import register
+from bert4keras_ext.layers.attention import rotate
+from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.dense import Dense
+from bert4keras_ext.layers.dropout import Dropout
+from bert4keras_ext.layers.normalization import ScaleOffset
+
+
+@register
+class GatedAttentionUnit(Layer):
+    """Attention with a single head, whose result is gated: ``O = W_o (U * (A V))``.
+
+    ``A = normalize(Q K^T / sqrt(key_size) + bias)``. In the self-attention form one projection
+    makes all of ``[U, V, Z] = f(W_i X)``, and Q and K are two cheap scalings of Z, ``Z * gamma +
+    beta``. In the cross form ``[U, Q] = f(W_uq X)``, ``K = f(W_k Y)`` and ``V = f(W_v Y)``. Two
+    such layers cost about as much as one of attention and one of feed-forward.
+
+    Args:
+        units: width of U and V.
+        key_size: width of Q and K.
+        activation: f.
+        use_bias: biases in the projections, and the offsets beta of Q and K.
+        normalization: "squared_relu", "softmax" or "softmax_plus"; see ``attention_normalize``.
+        self_attention: False for the cross form, which needs keys.
+        attention_scale: divide the scores by ``sqrt(key_size)``.
+        attention_dropout: rate of dropout on the weights A; None or 0 is none.
+        return_attention_scores: also return the scores.
+        kernel_initializer: of the projections.
+
+    Inputs:
+        query: X, (batch, query, dim).
+        key, value: (batch, key, any dim), value=key if None. In the self-attention form they are
+            optional, of width dim, and go through the same projection as X: a longer sequence of
+            which X is a part, for instance. A list ``[query, key, value]`` is accepted.
+        attention_bias: bool (True may be looked at) or float (added to the scores), of shape
+            (query, key), (batch or 1, query, key) or (batch or 1, 1, query, key).
+        residual_scores: the scores another such layer returned, added to this one's.
+        position_bias: float (batch or 1, 1, query, key), added to ``Q K^T`` before the scale.
+        rotary: sin and cos by turns, (batch or 1, length, key_size): turns Q and K; see
+            RotaryEmbedding. Narrower ones turn the first channels only.
+        key_rotary: the same for K, where keys stand at other places than queries.
+
+    Output: (batch, query, dim); with ``return_attention_scores`` also the scaled scores before
+    bias and mask, (batch, 1, query, key).
+
+    Masks: keys are masked by the mask of ``value``; the output carries the mask of ``query``. A
+    query all of whose keys are masked gets a finite result.
+
+    Raises:
+        ValueError: for an unknown normalization or activation, or the cross form without keys.
+
+    Example:
+
+    >>> layer = GatedAttentionUnit(units=16, key_size=4)
+    >>> tuple(layer(ops.ones((1, 3, 8))).shape)
+    (1, 3, 8)
+
+    Source: arXiv 2202.10447; article 8934. The projections are Dense layers, so LoRA
+    and quantization work on them.
+    """
+
+    def __init__(
+        self,
+        units,
+        key_size,
+        activation="swish",
+        use_bias=True,
+        normalization="squared_relu",
+        self_attention=True,
+        attention_scale=True,
+        attention_dropout=None,
+        return_attention_scores=False,
+        kernel_initializer="glorot_uniform",
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.units = units
+        self.key_size = key_size
+        self.activation = get_activation(activation)
+        self.use_bias = use_bias
+        self.normalization = check_normalization(normalization)
+        self.self_attention = self_attention
+        self.attention_scale = attention_scale
+        self.attention_dropout = attention_dropout
+        self.return_attention_scores = return_attention_scores
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        if self_attention:
+            self.i_dense = self._dense("i_dense", 2 * units + key_size, self.activation)
+            self.q_scaleoffset = self._scale_offset("q_scaleoffset")
+            self.k_scaleoffset = self._scale_offset("k_scaleoffset")
+        else:
+            self.uq_dense = self._dense("uq_dense", units + key_size, self.activation)
+            self.k_dense = self._dense("k_dense", key_size, self.activation)
+            self.v_dense = self._dense("v_dense", units, self.activation)
+        if attention_dropout:
+            self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
+
+    def _dense(self, name, units, activation=None):
+        return Dense(
+            units,
+            activation=activation,
+            use_bias=self.use_bias,
+            # A shared initializer object would give every projection the same values.
+            kernel_initializer=self.kernel_initializer.clone(),
+            dtype=self.dtype_policy,
+            name=name,
+        )
+
+    def _scale_offset(self, name):
+        return ScaleOffset(offset=self.use_bias, dtype=self.dtype_policy, name=name)
+
+    def build(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
+        if isinstance(query_shape[0], (list, tuple)):
+            query_shape, key_shape, value_shape = _three(query_shape)
+        key_shape = key_shape or query_shape
+        if self.self_attention:
+            self.i_dense.build(query_shape)
+            self.q_scaleoffset.build((*query_shape[:-1], self.key_size))
+            self.k_scaleoffset.build((*key_shape[:-1], self.key_size))
+        else:
+            self.uq_dense.build(query_shape)
+            self.k_dense.build(key_shape)
+            self.v_dense.build(value_shape or key_shape)
+        self.o_dense = self._dense("o_dense", query_shape[-1])
+        self.o_dense.build((*query_shape[:-1], self.units))
+
+    @recompute_grad
+    def call(
+        self,
+        query,
+        key=None,
+        value=None,
+        mask=None,
+        query_mask=None,
+        key_mask=None,
+        value_mask=None,
+        attention_bias=None,
+        residual_scores=None,
+        position_bias=None,
+        rotary=None,
+        key_rotary=None,
+        training=None,
+    ):
+        # Keras fills in `mask` when there is one tensor argument, `query_mask` when more.
+        query_mask = mask if query_mask is None else query_mask
+        if isinstance(query, (list, tuple)):
+            query, key, value = _three(query)
+            if query_mask is not None:
+                query_mask, key_mask, value_mask = _three(query_mask)
+        if value is None and value_mask is None:
+            value_mask = query_mask if key is None else key_mask
+        u, q, k, v = self.project(query, key, value, training)
+        scores = self.attention_scores(q, k, position_bias, rotary, key_rotary)
+        biased = scores if residual_scores is None else scores + residual_scores
+        # (bert4keras masks with the queries' mask in the cross form as well, where it cannot fit.)
+        weights = attention_normalize(biased, value_mask, self.normalization, attention_bias)
+        if self.attention_dropout:
+            weights = self.dropout(weights, training=training)
+        outputs = self.o_dense(u * ops.matmul(weights[:, 0], v))
+        return (outputs, scores) if self.return_attention_scores else outputs
+
+    def project(self, query, key=None, value=None, training=None):
+        """(U, Q, K, V) from the inputs."""
+        if not self.self_attention:
+            if key is None:
+                raise ValueError(
+                    f"{self.name} was made with self_attention=False and received no keys: "
+                    "call layer(query, key, value), or make it with self_attention=True"
+                )
+            u, q = ops.split(self.uq_dense(query, training=training), [self.units], axis=-1)
+            k = self.k_dense(key, training=training)
+            return u, q, k, self.v_dense(key if value is None else value, training=training)
+        u, v, z = self._shared_projection(query, training)
+        q = self.q_scaleoffset(z)
+        if key is not None:
+            _, v, z = self._shared_projection(key, training)
+        if value is not None and value is not key:
+            _, v, _ = self._shared_projection(value, training)
+        return u, q, self.k_scaleoffset(z), v
+
+    def _shared_projection(self, x, training):
+        return ops.split(self.i_dense(x, training=training), [self.units, 2 * self.units], axis=-1)
+
+    def attention_scores(self, q, k, position_bias=None, rotary=None, key_rotary=None):
+        """Scaled scores, with an axis for the only head: (batch, 1, query, key)."""
+        scale = self.key_size**-0.5 if self.attention_scale else None
+        if rotary is not None:
+            q = rotate(q, rotary, scale)
+            k = rotate(k, rotary if key_rotary is None else key_rotary)
+        elif scale is not None:
+            q = q * scale
+        scores = ops.matmul(q, ops.transpose(k, (0, 2, 1)))[:, None]
+        if position_bias is None:
+            return scores
+        position_bias = ops.cast(position_bias, scores.dtype)
+        return scores + (position_bias if scale is None else position_bias * scale)
+
+    def compute_mask(self, query, previous_mask=None):
+        if isinstance(query, (list, tuple)) and previous_mask is not None:
+            previous_mask = previous_mask[0]
+        return [previous_mask, None] if self.return_attention_scores else previous_mask
+
+    def compute_output_shape(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
+        if isinstance(query_shape[0], (list, tuple)):
+            query_shape, key_shape, _ = _three(query_shape)
+        outputs = tuple(query_shape)
+        if not self.return_attention_scores:
+            return outputs
+        return outputs, (outputs[0], 1, outputs[1], (key_shape or outputs)[1])
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "key_size": self.key_size,
+            "activation": serialize_activation(self.activation),
+            "use_bias": self.use_bias,
+            "normalization": self.normalization,
+            "self_attention": self.self_attention,
+            "attention_scale": self.attention_scale,
+            "attention_dropout": self.attention_dropout,
+            "return_attention_scores": self.return_attention_scores,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }
+
+
+def _three(items):
+    """(query, key, value) from a list of one to three of them."""
+    if not 1 <= len(items) <= 3:
+        raise ValueError(f"expected [query], or [query, key, value]; received {len(items)} tensors")
+    return [*items, None, None][:3]
