@@ -122,9 +122,9 @@ class VocabularyEdit:
         else:
             return
         self.note = (
-            f"{self.name}: this table of {rows} rows has already been trimmed to keep_tokens, which "
-            f"select {kept} rows of a table of {size} or more, so it is taken as it is; leave "
-            "keep_tokens out to load it without this note"
+            f"{self.name}: this table of {rows} rows has already been trimmed to keep_tokens, "
+            f"which select {kept} rows of a table of {size} or more, so it is taken as it is; "
+            "leave keep_tokens out to load it without this note"
         )
 
     def _check(self, rows):
@@ -167,8 +167,8 @@ def _places_and_items(compound_tokens):
         places = [int(place) for place in compound_tokens]  # in JSON the keys are strings
     except ValueError as error:
         raise CheckpointError(
-            f"compound_tokens: expected a dict from new ids to lists of ids, found a key that is no "
-            f"integer ({error}). Use the id of the new token in place of the token"
+            "compound_tokens: expected a dict from new ids to lists of ids, found a key that is "
+            f"no integer ({error}). Use the id of the new token in place of the token"
         ) from None
     return np.asarray(places, dtype=np.int64), list(compound_tokens.values())
 

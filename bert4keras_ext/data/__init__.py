@@ -27,7 +27,7 @@ from bert4keras_ext.data.parallel import (
     parallel_apply,
     parallel_apply_generator,
 )
-from bert4keras_ext.data.pseudo_summary import (
+from bert4keras_ext.data.pseudo_summaries import (
     pseudo_summary,
     summary_chunks,
     summary_sentences,

@@ -2,7 +2,7 @@
 
 from bert4keras_ext.data.buckets import BucketedGenerator, bucket_batches
 from bert4keras_ext.data.parallel import parallel_apply_generator
-from bert4keras_ext.data.pseudo_summary import pseudo_summary, summary_chunks
+from bert4keras_ext.data.pseudo_summaries import pseudo_summary, summary_chunks
 from bert4keras_ext.data.shuffle import random_generator, shuffle_stream
 
 CHUNKS_AT_ONCE = 16  # handed to a process together
@@ -55,7 +55,10 @@ class PseudoSummaryGenerator(BucketedGenerator):
     >>> texts = ["天天。天雨。雨雨天。"]
     >>> train = PseudoSummaryGenerator(texts, tokenizer, sentence_length=4, multiple=8)
     >>> inputs, labels = next(train.forfit(random=False))
-    >>> {name: tokenizer.decode(ids[0]) for name, ids in inputs.items()}, labels.tolist()
+    >>> {name: tokenizer.decode(ids[0]) for name, ids in inputs.items()}
+    {'Encoder-Input-Token': '天雨。雨雨天。', 'Decoder-Input-Token': '天天。'}
+    >>> inputs["Decoder-Input-Token"].tolist(), labels.tolist()
+    ([[2, 4, 4, 6, 0, 0, 0, 0]], [[4, 4, 6, 3, 0, 0, 0, 0]])
 
     ::
 
@@ -144,7 +147,7 @@ class PseudoSummaryGenerator(BucketedGenerator):
     def _pairs(self, chunks):
         if not self.workers:
             return map(self._pair, chunks)
-        self.tokenizer.encode("", maxlen=self.target_maxlen)  # loads jieba before the processes part
+        self.tokenizer.encode("", maxlen=self.target_maxlen)  # jieba loads before the fork
         results = parallel_apply_generator(
             self._pair,
             chunks,

@@ -3,6 +3,7 @@
 from bert4keras_ext.layers.attention import MultiHeadAttention
 from bert4keras_ext.layers.base import Layer
 from bert4keras_ext.layers.convolution import MaskedConv1D
+from bert4keras_ext.layers.crf import ConditionalRandomField
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.disentangled_attention import (
     DisentangledAttention,
@@ -14,6 +15,7 @@ from bert4keras_ext.layers.feed_forward import FeedForward
 from bert4keras_ext.layers.gated_attention import GatedAttentionUnit
 from bert4keras_ext.layers.global_pointer import EfficientGlobalPointer, GlobalPointer
 from bert4keras_ext.layers.loss import Loss
+from bert4keras_ext.layers.memm import MaximumEntropyMarkovModel
 from bert4keras_ext.layers.normalization import LayerNormalization, ScaleOffset
 from bert4keras_ext.layers.pooling import (
     FirstPooling1D,
@@ -31,6 +33,7 @@ from bert4keras_ext.layers.structure import Add, Concatenate1D
 __all__ = [
     "Add",
     "Concatenate1D",
+    "ConditionalRandomField",
     "Dense",
     "DisentangledAttention",
     "Dropout",
@@ -46,6 +49,7 @@ __all__ = [
     "LayerNormalization",
     "Loss",
     "MaskedConv1D",
+    "MaximumEntropyMarkovModel",
     "MultiHeadAttention",
     "PositionEmbedding",
     "RelativePositionEmbedding",

@@ -33,6 +33,7 @@ class DeBERTaV2(BERT):
         pooler_hidden_act, pooler_dropout: of the pooler; with_pool=True means this activation.
         legacy: which names the MLM head gets when it is written for Hugging Face,
             ``cls.predictions`` or else ``lm_predictions.lm_head``. Both are read.
+        tie_word_embeddings: False is refused where the MLM head would have a table of its own.
 
     Inputs: token ids, (segment ids, if ``segment_vocab_size``, 0 here by default), (position
     ids). Position ids count for relative positions as well.
@@ -66,6 +67,7 @@ class DeBERTaV2(BERT):
         pooler_hidden_size=None,
         pooler_dropout=0,
         legacy=True,
+        tie_word_embeddings=True,
         **kwargs,
     ):
         super().__init__(max_position, **kwargs)
@@ -90,7 +92,7 @@ class DeBERTaV2(BERT):
         if not legacy:
             self.family = "deberta_v2_lm_head"
         self._check_convolution()
-        self._check_heads(pooler_hidden_size, legacy)
+        self._check_heads(pooler_hidden_size, legacy, tie_word_embeddings)
 
     def _check_convolution(self):
         if not self.conv_kernel_size:
@@ -108,7 +110,7 @@ class DeBERTaV2(BERT):
                 f"received {self.conv_groups}"
             )
 
-    def _check_heads(self, pooler_hidden_size, legacy):
+    def _check_heads(self, pooler_hidden_size, legacy, tied):
         if self.with_pool and pooler_hidden_size not in (None, self.hidden_size):
             raise ValueError(
                 f"pooler_hidden_size expects hidden_size={self.hidden_size}, "
@@ -118,6 +120,11 @@ class DeBERTaV2(BERT):
             raise ValueError(
                 f"legacy=False expects embedding_size=hidden_size={self.hidden_size} for its MLM "
                 f"head, received embedding_size={self.embedding_size}: set legacy=True"
+            )
+        if self.with_mlm and legacy and not tied:
+            raise ValueError(
+                "the MLM head multiplies by the word table: expected tie_word_embeddings=True (or "
+                "legacy=False), found False: leave with_mlm out, or set it if the tables are equal"
             )
 
     def apply_position_embedding(self, x):
@@ -199,9 +206,7 @@ class DeBERTaV2(BERT):
         )
         y = self.apply_dropout(y, f"{name}-Dropout")
         activation = get_activation(self.conv_act)
-        y = self.apply(
-            y, keras.layers.Activation, activation=activation, name=f"{name}-Activation"
-        )
+        y = self.apply(y, keras.layers.Activation, activation=activation, name=f"{name}-Activation")
         x = self.apply([x, y], Add, name=f"{name}-Add")
         return x if self.pre_norm else self.apply_norm(x, f"{name}-Norm")
 

@@ -132,7 +132,9 @@ class LMMixin:
     def compute_attention_bias(self, inputs=None):
         if self.attention_bias is None:
             # Position ids, where the model takes them, tell padding on the left from a start token.
-            arguments = {"position_ids": getattr(self, "position_ids", None)}
+            ids = getattr(self, "position_ids", None)
+            one_axis = ids is not None and len(ids.shape) == 2  # places in an image have no order
+            arguments = {"position_ids": ids if one_axis else None}
             self.attention_bias = self.apply(
                 self.tokens,
                 CausalMask,

@@ -158,7 +158,7 @@ class ModernBERT(BERT):
             lambda: self.apply(
                 self.tokens,
                 LocalMask,
-                arguments={"allowed": allowed},
+                arguments={},
                 window=self.local_attention,
                 name="Attention-Local-Mask",
             ),

@@ -69,7 +69,7 @@ class ExponentialMovingAverage(Extension, recipe_name="exponential_moving_averag
         """Puts the averages into the model, until `reset_old_weights`."""
         if self._old_weights is not None:
             raise RuntimeError("the averages are applied already: reset_old_weights() comes first")
-        updates = int(self.iterations) if self.built else 0
+        updates = int(ops.convert_to_numpy(self.iterations)) if self.built else 0
         if updates == 0:
             raise RuntimeError("there are no averages before the first update of the weights")
         scale = 1 - self.ema_momentum**updates if bias_correction else 1

@@ -98,7 +98,7 @@ class GradientAccumulation(Extension, recipe_name="gradient_accumulation"):
 
         Call it eagerly, outside `fit`'s steps, and outside `strategy.run`.
         """
-        if self.built and int(self._num_batches) > 0:
+        if self.built and int(ops.convert_to_numpy(self._num_batches)) > 0:
             self.run_eagerly(lambda: self._update(self._trainable_variables))
 
     def get_config(self):

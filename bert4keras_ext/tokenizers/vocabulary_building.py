@@ -57,15 +57,15 @@ def build_vocabulary(
         TypeError: texts is a str, or one of the texts is none.
 
     Example:
-        >>> names = ["[PAD]", "[unused1]", "[UNK]", "[CLS]", "[SEP]", "天", "气", "我", "很", "好"]
+        >>> names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "天", "气", "我", "很", "好"]
         >>> base = {name: i for i, name in enumerate(names)}
         >>> class Words:
         ...     def __call__(self, text):
         ...         return text.split()
         ...     def most_frequent_words(self, count):
         ...         return ["天气", "我们"][:count]
-        >>> build_vocabulary(["天气 很 好", "天气 好"], base, 8, Words())
-        {'[PAD]': 0, '[unused1]': 1, '[UNK]': 2, '[CLS]': 3, '[SEP]': 4, '天气': 5, '好': 6, '很': 7}
+        >>> build_vocabulary(["天气 很 好", "天气 好"], base, 7, Words())
+        {'[PAD]': 0, '[UNK]': 1, '[CLS]': 2, '[SEP]': 3, '天气': 4, '好': 5, '很': 6}
 
     Source: Su 2021, "T5 PEGASUS", https://kexue.fm/archives/8209.
     """
@@ -152,7 +152,7 @@ def _counted(texts, tokenizer, workers):
         return map(count, chunks)
     from bert4keras_ext.data.parallel import parallel_apply_generator
 
-    tokenizer.tokenize("")  # what the segmenter loads is loaded before the processes part
+    tokenizer.tokenize("")  # jieba loads before the fork
     return (counts for _, counts in parallel_apply_generator(count, chunks, workers))
 
 

@@ -1,14 +1,13 @@
 """Chinese words before word pieces: jieba for `pre_tokenize`, and T5-PEGASUS' tokenizer."""
 
-import heapq
 import logging
 import os
 import threading
 import warnings
+from functools import cache
 
 from bert4keras_ext.tokenizers.wordpiece import Tokenizer
 
-# jieba's logger is global: its level is changed for the moment of loading, by one thread at a time.
 _LOADING = threading.Lock()
 
 
@@ -16,8 +15,8 @@ class JiebaSegmenter:
     """Cuts a text into words by jieba's dictionary: a function for `pre_tokenize`.
 
     jieba is imported, and its dictionary read (about a second, or half of that from jieba's own
-    cache file), at the first call. Each segmenter has its own dictionary: neither words added to
-    `jieba` by other code nor this one's user dictionary reach beyond it. What it is told, not what
+    cache file), at the first call of the first segmenter. Words that other code adds to `jieba`
+    are unknown here, and a segmenter's own words are known to it alone. What it is told, not what
     it has loaded, is pickled, so it can go to other processes with its tokenizer.
 
     Args:
@@ -60,8 +59,8 @@ class JiebaSegmenter:
         """The `count` words that the dictionary calls the most frequent; ties by code point."""
         frequencies = (self._jieba or self._load()).FREQ
         # Beginnings of words are in the same dict, with frequency 0.
-        words = ((-frequency, word) for word, frequency in frequencies.items() if frequency)
-        return [word for _, word in heapq.nsmallest(count, words)]
+        words = sorted((-frequency, word) for word, frequency in frequencies.items() if frequency)
+        return [word for _, word in words[:count]]
 
     def _load(self):
         with _LOADING:
@@ -101,6 +100,25 @@ def t5_pegasus_tokenizer(token_dict, segmenter=None, **kwargs):
 
 
 def _own_jieba(user_dict):
+    """A jieba.Tokenizer that knows the words of user_dict too."""
+    plain = _plain_jieba()
+    if not user_dict:
+        return plain
+    tokenizer = _imported_jieba().Tokenizer()
+    # Copied in hundredths of a second; reading the dictionary again takes most of one.
+    tokenizer.FREQ, tokenizer.total = dict(plain.FREQ), plain.total
+    tokenizer.initialized = True
+    if isinstance(user_dict, str):
+        tokenizer.load_userdict(user_dict)
+        return tokenizer
+    for word, frequency in user_dict:
+        tokenizer.add_word(word, frequency)
+    return tokenizer
+
+
+@cache
+def _plain_jieba():
+    """The jieba.Tokenizer of all segmenters without words of their own; nobody changes it."""
     jieba = _imported_jieba()
     logger = logging.getLogger("jieba")
     level = logger.level
@@ -108,10 +126,6 @@ def _own_jieba(user_dict):
     try:
         tokenizer = jieba.Tokenizer()
         tokenizer.initialize()
-        if isinstance(user_dict, str):
-            tokenizer.load_userdict(user_dict)
-        for word, frequency in () if isinstance(user_dict, str) else user_dict:
-            tokenizer.add_word(word, frequency)
     finally:
         logger.setLevel(level)
     return tokenizer

@@ -49,9 +49,7 @@ HUGGING_FACE = bert.HUGGING_FACE.derived(
 
 LM_HEAD = HUGGING_FACE.derived(
     "deberta_v2_lm_head",
-    more={
-        ours: (_LM_HEAD + name, HUGGING_FACE.entry(ours)[1]) for ours, _, name in _HEAD
-    },
+    more={ours: (_LM_HEAD + name, HUGGING_FACE.entry(ours)[1]) for ours, _, name in _HEAD},
     spellings=(
         *((_LM_HEAD + name, usual) for _, usual, name in _HEAD),
         *bert.HUGGING_FACE.spellings,

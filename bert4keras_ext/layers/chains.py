@@ -1,0 +1,145 @@
+"""Linear chains of labels: the sum and the maximum over all paths, as compiled scans."""
+
+from keras import ops
+
+
+def pack(mask, *tensors):
+    """Moves the unmasked places of each row to its front, in their order.
+
+    Chains then know padding at the end only: a label's predecessor is the last unmasked one,
+    wherever masked places stand.
+
+    Args:
+        mask: (batch, length) bool.
+        *tensors: (batch, length, ...) each.
+
+    Returns:
+        (mask, order, *tensors), all packed; ``order`` (batch, length) are the places they came
+        from.
+    """
+    length = ops.shape(mask)[1]
+    places = ops.arange(length)[None]
+    order = ops.argsort(ops.where(mask, places, places + length), axis=1)
+    packed = [_taken(x, order) for x in (mask, *tensors)]
+    return (packed[0], order, *packed[1:])
+
+
+def _taken(x, order):
+    index = order if len(x.shape) == 2 else order[..., None]
+    return ops.take_along_axis(x, index, axis=1)
+
+
+def log_partition(scores, transitions, mask):
+    """``log sum over all paths of exp(sum of scores and transitions)``: one scan over the length.
+
+    The gradient is written out: it is the probability of each label and of each transition, by a
+    second scan from the end (the forward-backward algorithm). XLA compiles that for any length,
+    which it does not do for the gradient of a loop.
+
+    Args:
+        scores: (batch, length, labels), float32.
+        transitions: (labels, labels), from row to column.
+        mask: (batch, length) bool, unmasked places first.
+
+    Returns:
+        (batch,).
+    """
+
+    @ops.custom_gradient
+    def function(scores, transitions):
+        alphas = _sums(scores, transitions, mask)
+        total = ops.logsumexp(alphas[-1], axis=-1)
+
+        def gradient(*args, upstream=None):
+            upstream = args[0] if upstream is None else upstream
+            return _marginals(scores, transitions, mask, alphas, total, upstream)
+
+        return total, gradient
+
+    return function(scores, transitions)
+
+
+def _sums(scores, transitions, mask):
+    """alpha_t(y): the log-sum over paths up to place t that end in y, (length, batch, labels).
+
+    Behind the end of a row the last one is repeated.
+    """
+
+    def step(state, inputs):
+        score, keep = inputs
+        paths = state[:, :, None] + transitions[None]  # (batch, from, to)
+        state = ops.where(keep > 0, ops.logsumexp(paths, axis=1) + score, state)
+        return state, state
+
+    _, alphas = ops.scan(step, scores[:, 0], _by_time(scores[:, 1:], mask[:, 1:]))
+    return ops.concatenate([scores[None, :, 0], alphas], axis=0)
+
+
+def _marginals(scores, transitions, mask, alphas, total, upstream):
+    """Gradients of log_partition: (batch, length, labels) and (labels, labels)."""
+
+    def step(state, inputs):
+        score, keep = inputs
+        paths = transitions[None] + (score + state)[:, None, :]
+        state = ops.where(keep > 0, ops.logsumexp(paths, axis=2), state)
+        return state, state
+
+    by_time = _by_time(scores[:, 1:], mask[:, 1:])
+    end = ops.zeros_like(scores[:, 0])
+    _, betas = ops.scan(step, end, by_time, reverse=True)
+    betas = ops.concatenate([betas, end[None]], axis=0)  # (length, batch, labels)
+    weights = ops.transpose(ops.cast(mask, "float32")) * upstream[None]
+    labels = ops.exp(alphas + betas - total[None, :, None]) * weights[..., None]
+    after = by_time[0] + betas[1:] - total[None, :, None]
+    pairs = ops.exp(alphas[:-1, :, :, None] + transitions + after[:, :, None, :])
+    steps = ops.sum(pairs * weights[1:, :, None, None], axis=(0, 1))
+    return ops.transpose(labels, (1, 0, 2)), steps
+
+
+def best_paths(scores, transitions, mask):
+    """The labels of the best path of each row (Viterbi), (batch, length) int32.
+
+    Args: as for ``log_partition``. Behind the end of a row the last label is repeated.
+    """
+
+    def forward(state, inputs):
+        score, keep = inputs
+        best = ops.max(state[:, :, None] + transitions[None], axis=1) + score
+        state = ops.where(keep > 0, best, state)
+        return state, state
+
+    def backward(label, inputs):
+        state, keep = inputs  # of the place before
+        towards = state + ops.take(ops.transpose(transitions), label, axis=0)
+        came = ops.cast(ops.argmax(towards, axis=-1), "int32")
+        label = ops.where(keep[:, 0] > 0, came, label)
+        return label, label
+
+    by_time = _by_time(scores[:, 1:], mask[:, 1:])
+    last, states = ops.scan(forward, scores[:, 0], by_time)
+    label = ops.cast(ops.argmax(last, axis=-1), "int32")
+    before = ops.concatenate([scores[None, :, 0], states], axis=0)[:-1]
+    _, labels = ops.scan(backward, label, (before, by_time[1]), reverse=True)
+    return ops.transpose(ops.concatenate([labels, label[None]], axis=0))
+
+
+def _by_time(scores, mask):
+    """(batch, length, ...) -> (length, batch, ...): what a scan runs over, all in one dtype."""
+    mask = ops.cast(mask, scores.dtype)
+    return ops.transpose(scores, (1, 0, 2)), ops.transpose(mask)[..., None]
+
+
+def unmasked(y_pred):
+    """The mask that a layer wrote into its logits: places where not all labels are -inf."""
+    return ops.any(y_pred > float("-inf"), axis=-1)
+
+
+def label_ids(y_true, y_pred):
+    """Labels as int32 (batch, length), whatever shape and dtype they were given in."""
+    return ops.cast(ops.reshape(y_true, ops.shape(y_pred)[:-1]), "int32")
+
+
+def masked_mean(values, mask):
+    """The mean over unmasked places, 0 where there are none."""
+    weights = ops.cast(mask, "float32")
+    return ops.sum(ops.cast(values, "float32") * weights) / ops.maximum(ops.sum(weights), 1.0)
