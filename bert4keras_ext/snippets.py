@@ -1,5 +1,6 @@
 """bert4keras.snippets' flat names; each lives, documented, in the module it is imported from."""
 
+from bert4keras_ext.checkpoints import orthogonally_resize
 from bert4keras_ext.data.arrays import is_one_of, softmax, to_array
 from bert4keras_ext.data.common_sequences import (
     longest_common_subsequence,
@@ -21,9 +22,11 @@ from bert4keras_ext.data.text import (
 
 # Scripts do `from bert4keras.snippets import open`; the package itself never shadows the builtin.
 from bert4keras_ext.data.textfile import TextFile as open
+from bert4keras_ext.numerics import ViterbiDecoder
 
 __all__ = [
     "DataGenerator",
+    "ViterbiDecoder",
     "convert_to_str",
     "convert_to_unicode",
     "is_one_of",
@@ -32,6 +35,7 @@ __all__ = [
     "longest_common_substring",
     "lowercase_and_normalize",
     "open",
+    "orthogonally_resize",
     "parallel_apply",
     "parallel_apply_generator",
     "sequence_padding",

@@ -57,7 +57,7 @@ def pseudo_summary(sentences, rate=0.25):
     >>> pseudo_summary(["今天北京下大雨。", "有人没带伞。", "雨很大，北京今天堵车。"])
     ('有人没带伞。雨很大，北京今天堵车。', '今天北京下大雨。')
     """
-    sentences = list(sentences)
+    sentences = _checked(sentences)
     source, target = summary_sentences(sentences, rate)
     return "".join(sentences[i] for i in source), "".join(sentences[i] for i in target)
 
@@ -105,7 +105,6 @@ def summary_sentences(sentences, rate=0.25):
     is_done = False
     while not is_done:
         best = max(source, key=lambda i: text.common(sorted([*target, i])))  # the first of equals
-        text.take(best)
         source.remove(best)
         target = sorted([*target, best])
         # All sentences left may be empty.
@@ -114,7 +113,7 @@ def summary_sentences(sentences, rate=0.25):
 
 
 class _TextBits:
-    """Where each character of a text stands, as bits of integers; what has left is masked out."""
+    """Where each character of a text stands, as bits of integers."""
 
     def __init__(self, sentences):
         self.sentences = sentences
@@ -128,15 +127,11 @@ class _TextBits:
             start += len(sentence)
         self.every = (1 << start) - 1
 
-    def take(self, i):
-        """Takes a sentence out of the source."""
-        self.places = {char: bits & ~self.spans[i] for char, bits in self.places.items()}
-
     def common(self, target):
-        """Length of what the target's sentences have in common with the rest of the source.
+        """Length of what the target's sentences, joined, have in common with the others, joined.
 
-        Characters that are not in the source keep their bits, but match nothing, which leaves the
-        length as it is: no text has to be joined anew.
+        Characters of the target keep their bits, but match nothing, which leaves the length as it
+        is: no text has to be joined anew.
         """
         outside = 0
         for i in target:

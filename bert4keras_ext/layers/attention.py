@@ -13,7 +13,12 @@ from bert4keras_ext.layers.dropout import Dropout
 
 
 def rotate(x, rotary, scale=None):
-    """Turns the first channels of x (batch, length, heads, size), as many as ``rotary`` has."""
+    """Turns the first channels of x (batch, ..., length, size), as many as ``rotary`` has.
+
+    ``rotary`` (batch or 1, length, dim) serves all the heads of x (batch, heads, length, size).
+    """
+    if len(x.shape) > len(rotary.shape):
+        rotary = rotary[:, None]  # sin and cos before the places: the broadcast CPUs are quick at
     dim = rotary.shape[-1]
     if scale is not None:
         rotary = rotary * scale  # sin and cos are much smaller than x
@@ -25,14 +30,14 @@ def rotate(x, rotary, scale=None):
 
 
 def relative_scores(query, relative):
-    """``Q_i r_ij``: (batch, query, heads, size), (..., query, key, size) -> the scores' shape."""
-    equation = "bihd,ijd->bhij" if len(relative.shape) == 3 else "bihd,bijd->bhij"
+    """``Q_i r_ij``: (batch, heads, query, size), (..., query, key, size) -> the scores' shape."""
+    equation = "bhid,ijd->bhij" if len(relative.shape) == 3 else "bhid,bijd->bhij"
     return ops.einsum(equation, query, relative)
 
 
 def relative_context(weights, relative):
-    """``sum_j A_ij r_ij``: (batch, query, heads, size)."""
-    equation = "bhij,ijd->bihd" if len(relative.shape) == 3 else "bhij,bijd->bihd"
+    """``sum_j A_ij r_ij``: (batch, heads, query, size)."""
+    equation = "bhij,ijd->bhid" if len(relative.shape) == 3 else "bhij,bijd->bhid"
     return ops.einsum(equation, weights, relative)
 
 
@@ -188,14 +193,14 @@ class MultiHeadAttention(Layer):
         """Scaled scores: (batch, heads, query, key)."""
         # Scaling the queries (and the bias) costs less than scaling the scores.
         scale = self.key_size**-0.5 if self.attention_scale else None
-        query, key = self.split_heads(self.q(query)), self.split_heads(self.k(key))
+        query, key = self.by_head(self.q(query)), self.by_head(self.k(key))
         if rotary is not None:
             query = rotate(query, rotary, scale)
             key = rotate(key, rotary if key_rotary is None else key_rotary)
         elif scale is not None:
             query = query * scale
-        by_head = ops.transpose(query, (0, 2, 1, 3))  # (batch, heads, query, size)
-        scores = ops.matmul(by_head, ops.transpose(key, (0, 2, 3, 1)))
+        # TensorFlow transposes within the product.
+        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if relative_embeddings is not None:
             scores = scores + relative_scores(query, ops.cast(relative_embeddings, query.dtype))
         if position_bias is not None:
@@ -205,21 +210,24 @@ class MultiHeadAttention(Layer):
 
     def context(self, weights, value, relative_values=None, value_rotary=None):
         """Averages of the values, heads joined: (batch, query, heads * head_size)."""
-        value = self.split_heads(self.v(value))
+        value = self.by_head(self.v(value))  # (batch, heads, key, size)
         if value_rotary is not None:
             value = rotate(value, value_rotary)
-        value = ops.transpose(value, (0, 2, 1, 3))  # (batch, heads, key, size)
         context = ops.matmul(weights, value)  # (batch, heads, query, size)
-        context = ops.transpose(context, (0, 2, 1, 3))
         if relative_values is not None:
             relative_values = ops.cast(relative_values, weights.dtype)
             context = context + relative_context(weights, relative_values)
+        context = ops.transpose(context, (0, 2, 1, 3))
         length = ops.shape(context)[1]
         return ops.reshape(context, (-1, length, self.heads * self.head_size))
 
     def split_heads(self, x):
         """(batch, length, heads * size) -> (batch, length, heads, size)."""
         return ops.reshape(x, (-1, ops.shape(x)[1], self.heads, x.shape[-1] // self.heads))
+
+    def by_head(self, x):
+        """(batch, length, heads * size) -> (batch, heads, length, size)."""
+        return ops.transpose(self.split_heads(x), (0, 2, 1, 3))
 
     def compute_mask(self, query, previous_mask=None):
         return [previous_mask, None] if self.return_attention_scores else previous_mask

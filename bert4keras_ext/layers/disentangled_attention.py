@@ -132,7 +132,7 @@ class DisentangledAttention(MultiHeadAttention):
 
     def attention_scores(self, query, key, position_bias, relative_embeddings, *rotary):
         table, query_ids, key_ids = relative_embeddings
-        query, key = self._by_head(self.q(query)), self._by_head(self.k(key))
+        query, key = self._heads_first(self.q(query)), self._heads_first(self.k(key))
         scale = (self.key_size * (1 + len(self.terms))) ** -0.5 if self.attention_scale else 1.0
         query = query * scale
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
@@ -149,13 +149,14 @@ class DisentangledAttention(MultiHeadAttention):
             scores = scores + ops.transpose(of_keys, (0, 1, 3, 2))
         return scores
 
-    def _by_head(self, x):
-        """(batch, length, heads * size) -> (batch, heads, length, size)."""
-        return ops.transpose(self.split_heads(x), (0, 2, 1, 3))
+    def _heads_first(self, x):
+        """(batch, length, heads * key_size) -> (batch, heads, length, key_size)."""
+        x = ops.reshape(x, (-1, ops.shape(x)[1], self.heads, self.key_size))
+        return ops.transpose(x, (0, 2, 1, 3))
 
     def _vectors(self, table, projection):
         """(2 * span, dim) -> (heads, size, 2 * span)."""
-        return ops.transpose(self.split_heads(projection(table)[None])[0], (1, 2, 0))
+        return ops.transpose(self._heads_first(projection(table)[None])[0], (0, 2, 1))
 
     def _positional(self, x, vectors, count, sign, rows=None):
         """Products of x with the vectors of the distances to ``count`` others.

@@ -1,6 +1,7 @@
 """Relative position embeddings: a vector, or a number for each head, for every distance."""
 
 import keras
+import numpy as np
 from keras import ops
 
 from bert4keras_ext.backend.positions import relative_buckets
@@ -130,6 +131,7 @@ class RelativePositionEmbeddingT5(RelativePositionEmbedding):
         super().__init__(input_dim, output_dim, **kwargs)
         self.max_distance = max_distance
         self.bidirectional = bidirectional
+        self.rows(np.zeros(1, "int32"))  # raises for buckets that do not fit, before any input
 
     def call(self, query, key=None, position_ids=None, key_position_ids=None):
         bias = super().call(query, key, position_ids, key_position_ids)

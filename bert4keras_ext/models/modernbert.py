@@ -158,7 +158,7 @@ class ModernBERT(BERT):
             lambda: self.apply(
                 self.tokens,
                 LocalMask,
-                arguments={},
+                arguments={"allowed": allowed},
                 window=self.local_attention,
                 name="Attention-Local-Mask",
             ),

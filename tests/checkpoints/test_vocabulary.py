@@ -4,6 +4,8 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from bert4keras_ext.checkpoints import CheckpointError, load_checkpoint, open_checkpoint
 from bert4keras_ext.checkpoints.vocabulary import VocabularyEdit
@@ -28,6 +30,50 @@ def test_axes(axis):
     edit = VocabularyEdit(11, 4, [9, 0, 3], [[0, 1]])
     found = np.moveaxis(edit.apply(table, axis), axis, 0)
     np.testing.assert_allclose(found, [*TABLE[[9, 0, 3]], TABLE[[9, 0]].mean(0)], rtol=1e-6)
+    edit = VocabularyEdit(11, 4, [9, 0, 3], {2: [10, 1]})
+    found = np.moveaxis(edit.apply(table, axis), axis, 0)
+    expected = [*TABLE[[9, 0]], TABLE[[10, 1]].mean(0), TABLE[3]]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_ids_may_repeat():
+    """As T5-PEGASUS' do: 106 special tokens start from <unk>, "x" and "##x" from one piece."""
+    edit = VocabularyEdit(11, 6, [2, 2, 2, 7, 7], [[0, 0, 3]])
+    expected = [*TABLE[[2, 2, 2, 7, 7]], (TABLE[2] * 2 + TABLE[7]) / 3]
+    np.testing.assert_allclose(edit.apply(TABLE, 0), expected, rtol=1e-6)
+    assert edit.note is None
+
+
+@given(st.data())
+def test_any_vocabulary_in_any_order(data):
+    """compound_tokens as a dict: ids of the checkpoint, each average under its own new id."""
+    ids = st.integers(0, 10)
+    wanted = data.draw(st.lists(st.lists(ids, min_size=1, max_size=4), min_size=1, max_size=9))
+    keep_tokens = [row[0] for row in wanted if len(row) == 1]
+    compound_tokens = {i: row for i, row in enumerate(wanted) if len(row) > 1}
+    edit = VocabularyEdit(11, len(wanted), keep_tokens, compound_tokens)
+    assert edit.rows == len(wanted) and edit.note is None
+    expected = [TABLE[row].astype("float64").mean(0) for row in wanted]
+    np.testing.assert_allclose(edit.apply(TABLE, 0), expected, rtol=1e-6, atol=1e-7)
+
+
+def test_dict_forms():
+    expected = [TABLE[0], (TABLE[1] + 3 * TABLE[2]) / 4, *TABLE[1:]]
+    for compound in ({1: ([1, 2], [1, 3])}, json.loads('{"1": [[1, 2], [1, 3]]}')):
+        # Without keep_tokens all rows stay, in their order.
+        edit = VocabularyEdit(11, 12, None, compound)
+        np.testing.assert_allclose(edit.apply(TABLE, 0), expected, rtol=1e-6)
+    assert VocabularyEdit(11, 3, [0, 1, 2], {}).apply(TABLE, 0).shape == (3, 3)
+
+
+def test_many_averages():
+    """More than are computed at a time, of different lengths."""
+    rng = np.random.default_rng(1)
+    compound = [rng.integers(0, 11, n).tolist() for n in rng.integers(1, 6, 2500)]
+    found = VocabularyEdit(11, 2511, None, compound).apply(TABLE, 0)
+    expected = [np.mean([TABLE[i].astype("float64") for i in ids], axis=0) for ids in compound]
+    np.testing.assert_allclose(found[11:], expected, rtol=1e-6, atol=1e-7)
+    np.testing.assert_array_equal(found[:11], TABLE)
 
 
 def test_vectors_and_half_precision():
@@ -71,6 +117,13 @@ def test_recorded_cases(name):
         (None, [[]], "compound_tokens: expected lists of ids"),
         (None, [([1, 2], [1])], "equal length"),
         (None, [([1, 2], [1, -1])], "sum to zero"),
+        (None, [[-1]], "compound_tokens .*found -1 to -1"),
+        ([0, 1], {1: [11]}, "compound_tokens .*from 0 to 10, since the table has 11 rows"),
+        ([0, 1], {3: [1]}, "different new ids from 0 to 2, since 2 kept and 1 new .*found 3 to 3"),
+        ([0, 1], {-1: [1]}, "found -1 to -1"),
+        ([0, 1], {1: [1], "1": [2]}, "different new ids"),
+        ([0, 1], {"a": [1]}, "a key that is no integer"),
+        ([0, 11], None, "leave keep_tokens out"),
     ],
 )
 def test_wrong_ids(keep, compound, message):
@@ -88,6 +141,10 @@ def test_wrong_ids(keep, compound, message):
         (11, 12, None, [[0, 1]], 12, False),
         (11, 3, [0, 7, 9], None, 3, False),
         (3, 3, [2, 0, 1], None, 3, False),  # a permutation can be applied, so it is
+        (4, 4, [0, 7, 9], {1: [0, 1]}, 4, True),  # saved after both
+        (4, 4, [0, 1, 1], {1: [8, 9]}, 4, True),  # told by the ids of compound_tokens
+        (11, 4, [0, 7, 9], {1: [0, 1]}, 4, False),
+        (13_584, 13_584, [*range(13_583), 21_127], None, 13_584, True),
     ],
 )
 def test_trimmed_tables_are_recognised(rows, expected_rows, keep, compound, result_rows, noted):
@@ -96,6 +153,10 @@ def test_trimmed_tables_are_recognised(rows, expected_rows, keep, compound, resu
     assert edit.apply(np.ones((rows, 2), np.float32), 0).shape == (result_rows, 2)
     if noted:
         assert "words: " in edit.note and f"{rows} rows" in edit.note
+        largest = max([0, *(keep or []), *(compound[1] if isinstance(compound, dict) else [])])
+        if keep:
+            assert f"of a table of {largest + 1} or more" in edit.note
+            assert "leave keep_tokens out" in edit.note
 
 
 def test_loading_a_trimmed_checkpoint_again(caplog):
@@ -106,6 +167,12 @@ def test_loading_a_trimmed_checkpoint_again(caplog):
     assert_same(other.values(), saved.values())
     assert len(report.notes) == 2 and all("already been trimmed" in note for note in report.notes)
     assert "already been trimmed" in caplog.text
+
+
+def test_a_table_trimmed_before_a_dict_of_compound_tokens_is_an_error():
+    """Its averages are of rows that are gone."""
+    with pytest.raises(CheckpointError, match="has 3 rows, found 0 to 9.*trimmed before"):
+        VocabularyEdit(3, 4, [0, 7, 9], {1: [8, 9]})
 
 
 def test_a_table_trimmed_to_other_tokens_is_an_error():

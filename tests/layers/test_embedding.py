@@ -29,6 +29,13 @@ def test_citizenship():
     )  # fmt: skip
 
 
+def test_padding_that_is_not_0():
+    layer = Embedding(7, 4, mask_zero=True, padding_id=3)
+    mask = layer.compute_mask(ops.array([[3, 3, 0, 5], [2, 0, 3, 3]]))
+    np.testing.assert_array_equal(mask, [[True, False, True, True], [True, True, False, False]])
+    assert Embedding.from_config(layer.get_config()).padding_id == 3
+
+
 def test_both_modes_share_one_table_inside_a_functional_model():
     tokens = keras.Input((None,), dtype="int32")
     layer = Embedding(7, 4, mask_zero=True)

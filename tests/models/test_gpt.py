@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from keras import ops
 
-from bert4keras_ext.checkpoints import open_checkpoint, save_checkpoint
+from bert4keras_ext.checkpoints import CheckpointError, open_checkpoint, save_checkpoint
 from bert4keras_ext.checkpoints.names import table_of
 from bert4keras_ext.models import build_transformer_model
 from bert4keras_ext.models.masks import CausalMask
@@ -325,6 +325,12 @@ def test_segments_of_gpt2_are_tokens():
     assert [x.name for x in builder.inputs] == ["Input-Token", "Input-Segment"]
     assert "Embedding-Segment" not in builder.layers
     assert [x.name for x in build("gpt2", segment_vocab_size=2).inputs] == ["Input-Token"]
+
+
+def test_a_segment_table_that_the_file_lacks_is_missed():
+    options = {"segment_vocab_size": 2, "shared_segment_embeddings": False}
+    with pytest.raises(CheckpointError, match="1 missing:\n  Embedding-Segment/embeddings"):
+        build_transformer_model(HUGGING_FACE / "openai_gpt", **options)
 
 
 def test_names_in_files():

@@ -13,6 +13,13 @@ ARRAYS = dict(np.load(oracle("bert4keras") / "snippets.npz"))
 DESCRIBED = json.loads((oracle("bert4keras") / "snippets.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.parametrize("number", range(len(DESCRIBED["viterbi"])))
+def test_equals_bert4keras(number):
+    case = {k.split("/")[-1]: v for k, v in ARRAYS.items() if k.startswith(f"viterbi/{number}/")}
+    decoder = ViterbiDecoder(case["trans"], **DESCRIBED["viterbi"][number])
+    np.testing.assert_array_equal(decoder.decode(case["nodes"]), case["out"])
+
+
 @pytest.mark.parametrize("starts, ends", [(None, None), ([0, 1], None), (None, [2]), ([1], [0])])
 def test_equals_brute_force(starts, ends):
     rng = np.random.default_rng(0)

@@ -89,11 +89,13 @@ def test_nothing_is_loaded_before_the_first_call():
 def test_loading_is_silent_and_leaves_the_log_level(capfd):
     logger = logging.getLogger("jieba")
     before = logger.level
+    logger.setLevel(17)
     word_segmentation._plain_jieba.cache_clear()
     assert JiebaSegmenter()("好") == ["好"]
     captured = capfd.readouterr()
     assert captured.out == "" and "Prefix dict" not in captured.err
-    assert logger.level == before
+    assert logger.level == 17
+    logger.setLevel(before)
 
 
 def test_words_of_ones_own(tmp_path, segmenter):

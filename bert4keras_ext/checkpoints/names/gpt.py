@@ -63,6 +63,8 @@ GPT2_HUGGING_FACE = NameTable(
         "Output-Norm/beta|gamma": "transformer.ln_f.bias|weight",
         # Only where the output has a table of its own (tie_word_embeddings=False).
         "LM-Dense/kernel": ("lm_head.weight", TRANSPOSE),
+        # In no published file: a model with embedding_size comes back whole from its own.
+        "Embedding-Mapping/kernel|bias": "transformer.embedding_hidden_mapping_in.weight|bias",
     },
     bases=("transformer.", ""),
     wrappers=PYTORCH_WRAPPERS,
@@ -78,7 +80,8 @@ GPT2_HUGGING_FACE = NameTable(
 GPT_HUGGING_FACE = GPT2_HUGGING_FACE.derived(
     "gpt",
     replace=((".wte.", ".tokens_embed."), (".wpe.", ".positions_embed.")),
-    without=(r"Output-Norm/.*",),
+    # As is this one: theirs looks segments up in the token table.
+    more={"Embedding-Segment/embeddings": "transformer.token_type_embeddings.weight"},
 )
 
 TABLES = (
