@@ -136,7 +136,7 @@ class _TextBits:
         outside = 0
         for i in target:
             outside |= self.spans[i]
-        allowed, places = ~outside, self.places
+        allowed, places = self.every & ~outside, self.places
         unset = self.every
         for i in target:
             for char in self.sentences[i]:

@@ -75,3 +75,65 @@ class GlobalMaxPooling1D(_Pooling1D):
 
     def call(self, inputs, mask=None):
         return ops.max(sequence_masking(inputs, mask, "-inf", axis=1), axis=1)
+
+
+@register
+class FirstLastAverage(Layer):
+    """The mean of the masked means of several layers' states: "first-last-avg" with two of them.
+
+    Inputs: a list of (batch, length, dim), such as the outputs of the first and the last layer,
+    with their masks; output (batch, dim). Means are taken in float32 over unmasked positions.
+
+    Example:
+
+    >>> x = ops.ones((2, 3, 4))
+    >>> tuple(FirstLastAverage()([x, 3 * x]).shape)
+    (2, 4)
+
+    Source: arXiv 2011.05864; article 8069.
+    """
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.average = GlobalAveragePooling1D(dtype=self.dtype_policy)
+
+    def call(self, inputs, mask=None):
+        masks = [None] * len(inputs) if mask is None else mask
+        means = [self.average(x, mask=m) for x, m in zip(inputs, masks)]
+        total = sum(ops.cast(x, "float32") for x in means)
+        return ops.cast(total / len(means), self.compute_dtype)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        return (input_shape[0][0], input_shape[0][-1])
+
+
+@register
+class SentencePairFeatures(Layer):
+    """``[u; v; |u - v|]`` of two sentence vectors, what Sentence-BERT classifies.
+
+    Inputs: a list [u, v] of (batch, dim), or one tensor (2 * batch, dim) with pairs in
+    neighbouring rows; output (batch, 3 * dim).
+
+    Example:
+
+    >>> tuple(SentencePairFeatures()(ops.ones((4, 8))).shape)
+    (2, 24)
+
+    Source: arXiv 1908.10084; article 8541.
+    """
+
+    def call(self, inputs):
+        u, v = inputs if isinstance(inputs, (list, tuple)) else (inputs[0::2], inputs[1::2])
+        return ops.concatenate([u, v, ops.abs(u - v)], axis=-1)
+
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
+    def compute_output_shape(self, input_shape):
+        if isinstance(input_shape[0], (list, tuple)):
+            return (input_shape[0][0], 3 * input_shape[0][-1])
+        rows = input_shape[0]
+        return (None if rows is None else rows // 2, 3 * input_shape[-1])

@@ -16,6 +16,7 @@ from bert4keras_ext.models.masks import (
 from bert4keras_ext.models.modernbert import ModernBERT
 from bert4keras_ext.models.nezha import NEZHA
 from bert4keras_ext.models.registry import register_model
+from bert4keras_ext.models.roberta import RoBERTa
 from bert4keras_ext.models.roformer import RoFormer, RoFormerV2
 from bert4keras_ext.models.t5 import T5, T5_Decoder, T5_Encoder
 from bert4keras_ext.models.t5_base import T5_Base
@@ -33,6 +34,7 @@ __all__ = [
     "GPT2_ML",
     "ModernBERT",
     "NEZHA",
+    "RoBERTa",
     "RoFormer",
     "RoFormerV2",
     "T5",

@@ -10,6 +10,7 @@ from bert4keras_ext.models.gau import GAU_alpha
 from bert4keras_ext.models.gpt import GPT, GPT2, GPT2_ML
 from bert4keras_ext.models.modernbert import ModernBERT
 from bert4keras_ext.models.nezha import NEZHA
+from bert4keras_ext.models.roberta import RoBERTa
 from bert4keras_ext.models.roformer import RoFormer, RoFormerV2
 from bert4keras_ext.models.t5 import MODELS as T5_MODELS
 from bert4keras_ext.models.t5 import model_of_config as t5_of_config
@@ -23,6 +24,7 @@ MODELS = {
     "deberta_v3": DeBERTaV2,  # trained in another way, the same architecture
     "electra": ELECTRA,
     "ernie": ERNIE,
+    "xlm_roberta": RoBERTa,  # as its authors made it, English or of many languages
     "nezha": NEZHA,
     "roformer": RoFormer,
     "roformer_v2": RoFormerV2,
@@ -41,6 +43,8 @@ HUGGING_FACE_TYPES = {
     "deberta-v2": "deberta_v2",
     "electra": "electra",
     "ernie": "ernie",
+    "roberta": "xlm_roberta",  # folders of Chinese RoBERTa say "bert"
+    "xlm-roberta": "xlm_roberta",
     "modernbert": "modernbert",
     "t5": t5_of_config,
     "mt5": t5_of_config,

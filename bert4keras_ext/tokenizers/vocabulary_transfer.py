@@ -153,7 +153,7 @@ def compact_mt5_tokenizer(sp_model_path, keep_tokens_path):
             keep_tokens=keep_tokens, return_keras_model=False,
         )
 
-    Source: Su 2020, "mT5 for Chinese generation", https://kexue.fm/archives/7867.
+    Source: Su 2020, https://kexue.fm/archives/7867 (mT5, and its vocabulary cut to Chinese).
     """
     tokenizer = SpTokenizer(sp_model_path, token_start=None, token_end="</s>")
     keep_tokens = load_keep_tokens(keep_tokens_path, tokenizer)

@@ -10,6 +10,7 @@ from bert4keras_ext.backend.positions import (
     Sinusoidal,
     apply_rotary_position_embeddings,
     check_rotary,
+    log_buckets,
     relative_buckets,
     rotary_frequencies,
     sinusoidal_embeddings,
@@ -234,3 +235,37 @@ def test_buckets_equal_the_formula(buckets, max_distance, bidirectional):
 def test_too_few_buckets_are_named():
     with pytest.raises(ValueError, match="found 1 buckets and max_distance=128"):
         relative_buckets(ops.array([1]), 2)
+
+
+# Where transformers 4.57's DeBERTa-v2 begins a new bucket, beyond the exact ones.
+DEBERTA_BORDERS = {
+    (16, 64): [9, 11, 15, 20, 27, 35, 47, 64],
+    (256, 512): [
+        129, 130, 131, 133, 134, 136, 137, 139, 140, 142, 143, 145, 146, 148, 150, 151, 153, 155,
+        156, 158, 160, 161, 163, 165, 167, 169, 170, 172, 174, 176, 178, 180, 182, 184, 186, 188,
+        190, 192, 194, 196, 198, 201, 203, 205, 207, 210, 212, 214, 216, 219, 221, 224, 226, 229,
+        231, 234, 236, 239, 241, 244, 247, 249, 252, 255, 258, 260, 263, 266, 269, 272, 275, 278,
+        281, 284, 287, 290, 294, 297, 300, 303, 307, 310, 313, 317, 320, 324, 327, 331, 335, 338,
+        342, 346, 349, 353, 357, 361, 365, 369, 373, 377, 381, 385, 390, 394, 398, 403, 407, 411,
+        416, 420, 425, 430, 434, 439, 444, 449, 454, 459, 464, 469, 474, 479, 484, 490, 495, 500,
+        506, 512,
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("buckets, max_distance", DEBERTA_BORDERS)
+def test_log_buckets_equal_the_recorded_ones(buckets, max_distance):
+    distances = np.arange(3 * max_distance)
+    borders = np.array(DEBERTA_BORDERS[buckets, max_distance])
+    wanted = np.minimum(distances, buckets // 2) + (distances[:, None] >= borders).sum(1)
+    np.testing.assert_array_equal(log_buckets(distances, buckets, max_distance), wanted)
+    np.testing.assert_array_equal(log_buckets(-distances, buckets, max_distance), -wanted)
+
+
+def test_log_buckets_at_the_edges():
+    # An odd number goes on growing beyond max_distance; half of it may already reach that far.
+    assert ops.convert_to_numpy(log_buckets(ops.array([11, 12, 99, 9999]), 5, 12)).max() == 5
+    np.testing.assert_array_equal(log_buckets(ops.array([3, -4]), 16, 9), [3, -4])
+    np.testing.assert_array_equal(log_buckets(ops.array([1, 2, 3, -50]), 2, 8), [1, 1, 1, -1])
+    with pytest.raises(ValueError, match="at least 2 buckets.*found 1 buckets and max_distance=8"):
+        log_buckets(ops.array([1]), 1, 8)

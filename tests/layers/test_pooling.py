@@ -3,7 +3,13 @@
 import numpy as np
 import pytest
 
-from bert4keras_ext.layers import FirstPooling1D, GlobalAveragePooling1D, GlobalMaxPooling1D
+from bert4keras_ext.layers import (
+    FirstLastAverage,
+    FirstPooling1D,
+    GlobalAveragePooling1D,
+    GlobalMaxPooling1D,
+    SentencePairFeatures,
+)
 from tests.harness import check_layer
 from tests.recorded import recorded_case
 
@@ -35,3 +41,21 @@ def test_a_row_without_any_position():
     nothing = np.zeros((2, 5), bool)
     assert np.all(np.asarray(GlobalAveragePooling1D()(X, mask=nothing)) == 0)
     assert np.all(np.asarray(GlobalMaxPooling1D()(X, mask=nothing)) == -np.inf)
+
+
+def test_first_last_average_is_the_mean_of_masked_means():
+    rng = np.random.default_rng(7)
+    first, last = rng.normal(size=(2, 2, 4, 3)).astype("float32")
+    mask = np.array([[1, 1, 0, 0], [1, 1, 1, 1]], bool)
+    found = FirstLastAverage()([first, last], mask=[mask, mask])
+    rows = [(first[i][mask[i]].mean(0) + last[i][mask[i]].mean(0)) / 2 for i in range(2)]
+    np.testing.assert_allclose(found, rows, atol=1e-6)
+    np.testing.assert_allclose(FirstLastAverage()([first]), first.mean(1), atol=1e-6)
+
+
+def test_pair_features_of_lists_and_of_neighbouring_rows():
+    u, v = np.random.default_rng(8).normal(size=(2, 3, 4)).astype("float32")
+    wanted = np.concatenate([u, v, np.abs(u - v)], axis=1)
+    np.testing.assert_allclose(SentencePairFeatures()([u, v]), wanted)
+    rows = np.stack([u, v], axis=1).reshape(6, 4)
+    np.testing.assert_allclose(SentencePairFeatures()(rows), wanted)

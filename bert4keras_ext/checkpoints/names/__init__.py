@@ -13,16 +13,18 @@ from bert4keras_ext.checkpoints.names import (
     gpt,
     modernbert,
     nezha,
+    roberta,
     roformer,
     t5,
 )
 from bert4keras_ext.checkpoints.names.table import NameTable, Prefix
 
-TABLES = {
-    (table.family, table.source): table
-    for family in (albert, bert, deberta, electra, ernie, gau, gpt, modernbert, nezha, roformer, t5)
-    for table in family.TABLES
-}
+_FAMILIES = (
+    albert, bert, deberta, electra, ernie, gau, gpt, modernbert, nezha, roberta,
+    roformer, t5,
+)  # fmt: skip
+
+TABLES = {(table.family, table.source): table for family in _FAMILIES for table in family.TABLES}
 
 # Families that differ from another one in nothing that a checkpoint shows.
 SAME_NAMES_AS = {"roberta": "bert"}

@@ -1,0 +1,43 @@
+"""Whitening as a layer: what numerics finds, saved with the model."""
+
+import keras
+import numpy as np
+import pytest
+
+from bert4keras_ext.layers import Whitening
+from bert4keras_ext.numerics import whiten, whitening
+
+ROWS = np.random.default_rng(0).normal(size=(200, 6)) @ np.diag([1, 2, 3, 4, 5, 6]) + 3
+
+
+@pytest.mark.parametrize("components", [None, 3])
+@pytest.mark.parametrize("batches", [False, True])
+def test_equals_the_function(components, batches):
+    layer = Whitening(components)
+    layer.adapt(np.split(ROWS, 4) if batches else ROWS)
+    wanted = whiten(ROWS, *whitening(ROWS, components))
+    np.testing.assert_allclose(layer(ROWS.astype("float32")), wanted, atol=1e-5)
+    assert not layer.trainable_weights
+
+
+def test_before_adapt_it_is_the_identity():
+    x = ROWS[:2].astype("float32")
+    np.testing.assert_allclose(Whitening(normalize=False)(x), x)
+
+
+def test_saved_with_the_model_and_in_any_precision(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    inputs = keras.Input((6,))
+    layer = Whitening(2)
+    model = keras.Model(inputs, layer(inputs))
+    layer.adapt(ROWS)
+    model.save(tmp_path / "m.keras")
+    again = keras.models.load_model(tmp_path / "m.keras")
+    np.testing.assert_array_equal(again.predict_on_batch(ROWS), model.predict_on_batch(ROWS))
+    covariance = np.cov(Whitening.call(layer, ROWS.astype("float32")), rowvar=False)
+    assert covariance.shape == (2, 2)
+
+
+def test_too_many_components_are_refused():
+    with pytest.raises(ValueError, match="n_components expects 1 to 6, received 7"):
+        Whitening(7).adapt(ROWS)
