@@ -25,6 +25,7 @@ class RecordedCase:
         for key in [k for k in config if "initializer" in k]:
             del config[key]  # the weights are given
         self.config = {k: v for k, v in config.items() if k not in ("name", "trainable", "dtype")}
+        self.cls = described[name]["cls"]
         self.call = described[name]["call"]
         self.inputs = self._numbered("in")
         self.weights = self._numbered("w")
@@ -85,3 +86,7 @@ def _compare(gradient, wanted, tolerance):
 
 def recorded_case(name):
     return RecordedCase(name)
+
+
+def recorded_names():
+    return list(_files()[0])

@@ -41,14 +41,19 @@ def make_encoder(config, precision):
     return build_transformer_model(**config)
 
 
-def features(batch):
-    return [batch["tokens"], batch["segments"]]
+def families():
+    return list(child.FAMILIES)
+
+
+def features(batch, model):
+    inputs = [batch["tokens"], batch["segments"]]
+    return inputs if len(model.inputs) == 2 else inputs[0]
 
 
 def make_forward(config, precision, xla):
     model = make_encoder(config, precision)
     model.compile(jit_compile=xla)
-    return lambda batch: model.predict_on_batch(features(batch))
+    return lambda batch: model.predict_on_batch(features(batch, model))
 
 
 def make_training(config, precision, xla):
@@ -58,7 +63,7 @@ def make_training(config, precision, xla):
     model = tf.keras.Model(encoder.inputs, scores)
     optimizer = tf.keras.optimizers.legacy.Adam(child.LEARNING_RATE)
     model.compile(optimizer, "sparse_categorical_crossentropy", jit_compile=xla)
-    return lambda batch: float(model.train_on_batch(features(batch), batch["labels"]))
+    return lambda batch: float(model.train_on_batch(features(batch, model), batch["labels"]))
 
 
 if __name__ == "__main__":

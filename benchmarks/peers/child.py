@@ -1,6 +1,7 @@
 """What every peer script shares: the request, the batch, the clock, the answer.
 
-Each script beside this file is started by ../encoder.py in the interpreter of its own environment,
+Each script beside this file is started by ../encoder.py or ../families.py in the interpreter of
+its own environment,
 
     python ours.py '{"task": "inference", "shape": [8, 128], "size": "tiny", "precision": "float32",
                      "xla": false, "warmup": 3, "repeats": 10}'
@@ -14,6 +15,8 @@ A peer is a module with
     versions()                              {package: version}, and remarks on what is used
     make_forward(config, precision, xla)    -> f(batch) -> hidden states, a NumPy array
     make_training(config, precision, xla)   -> f(batch), one Adam step -> loss, a float
+and, for ../families.py, families(), those of FAMILIES that it has. config["model"] says which one
+to build, in bert4keras' words.
 """
 
 import json
@@ -44,6 +47,15 @@ SHARED = {
     "attention_probs_dropout_prob": 0.1,
     "max_position_embeddings": 512,
     "type_vocab_size": 2,
+}
+# What a family's config has besides.
+FAMILIES = {
+    "bert": {"model": "bert"},
+    "roformer": {"model": "roformer"},
+    "nezha": {"model": "nezha"},
+    "roformer_v2": {"model": "roformer_v2", "hidden_act": "relu"},
+    "albert": {"model": "albert", "embedding_size": 128},
+    "t5": {"model": "t5.1.0_encoder", "hidden_act": "relu"},  # the encoder
 }
 LEARNING_RATE = 2e-5
 
@@ -91,11 +103,12 @@ def measure(peer, request):
     end = time.perf_counter()
     task = request["task"]
     if task == "probe":
-        return {"versions": peer.versions(), "xla": peer.XLA}
+        families = peer.families() if hasattr(peer, "families") else ["bert"]
+        return {"versions": peer.versions(), "xla": peer.XLA, "families": families}
     if task == "import":
         return {"seconds": [end - start], "added": [end - middle]}
 
-    config = {**SHARED, **SIZES[request["size"]]}
+    config = {**SHARED, **SIZES[request["size"]], **FAMILIES[request.get("family", "bert")]}
     batch = make_batch(config["vocab_size"], *request["shape"])
     make = peer.make_training if task == "training" else peer.make_forward
     start = time.perf_counter()

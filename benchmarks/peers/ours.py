@@ -38,24 +38,35 @@ def make_adam():
     return Adam(child.LEARNING_RATE)
 
 
-def features(batch):
-    return [batch["tokens"], batch["segments"]]
+def families():
+    from bert4keras_ext.models.registry import MODELS
+
+    return [family for family, config in child.FAMILIES.items() if config["model"] in MODELS]
+
+
+def make_encoder(config):
+    return build_transformer_model(config, model=config.pop("model"))
+
+
+def features(batch, model):
+    inputs = [batch["tokens"], batch["segments"]]
+    return inputs if len(model.inputs) == 2 else inputs[0]
 
 
 def make_forward(config, precision, xla):
     keras.config.set_dtype_policy(precision)
-    model = build_transformer_model(config)
+    model = make_encoder(config)
     model.compile(jit_compile=xla)
-    return lambda batch: model.predict_on_batch(features(batch))
+    return lambda batch: model.predict_on_batch(features(batch, model))
 
 
 def make_training(config, precision, xla):
     keras.config.set_dtype_policy(precision)
-    encoder = build_transformer_model(config)
+    encoder = make_encoder(config)
     scores = keras.layers.Dense(2, activation="softmax", dtype="float32")(encoder.output[:, 0])
     model = keras.Model(encoder.inputs, scores)
     model.compile(make_adam(), "sparse_categorical_crossentropy", jit_compile=xla)
-    return lambda batch: float(model.train_on_batch(features(batch), batch["labels"]))
+    return lambda batch: float(model.train_on_batch(features(batch, model), batch["labels"]))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-"""Hugging Face transformers' BertModel on PyTorch, eager mode, its default attention. See child.py.
+"""Hugging Face transformers' BertModel and others on PyTorch: eager mode, default attention.
 
-bfloat16: the whole model in bfloat16 for inference, autocast over float32 weights for training.
+See child.py. bfloat16: the whole model in bfloat16 for inference, autocast over float32 weights for training.
 Optimizer: torch.optim.Adam(fused=True), fused as the optimizer of the library's Trainer is.
 """
 
@@ -20,13 +20,13 @@ def import_base():
 
 
 def import_library():
-    global transformers, BertConfig, BertModel
+    global transformers
     import transformers
-    from transformers import BertConfig, BertModel
 
 
 def versions():
-    attention = make_encoder({**child.SHARED, **child.SIZES["tiny"]}).config._attn_implementation
+    config = {**child.SHARED, **child.SIZES["tiny"], **child.FAMILIES["bert"]}
+    attention = make_encoder(config).config._attn_implementation
     return {
         "transformers": transformers.__version__,
         "torch": torch.__version__,
@@ -36,18 +36,56 @@ def versions():
     }
 
 
+def nezha():
+    from transformers.models.deprecated import nezha  # until version 4
+
+    return nezha.NezhaConfig, nezha.NezhaModel
+
+
+def families():
+    try:
+        nezha()
+    except ImportError:
+        return ["bert", "roformer", "albert", "t5"]
+    return ["bert", "roformer", "nezha", "albert", "t5"]
+
+
 def make_encoder(config):
     torch.manual_seed(0)
-    return BertModel(BertConfig(**config), add_pooling_layer=False)
+    model = config.pop("model")
+    if model.startswith("t5"):
+        return transformers.T5EncoderModel(
+            transformers.T5Config(
+                vocab_size=config["vocab_size"],
+                d_model=config["hidden_size"],
+                d_kv=config["hidden_size"] // config["num_attention_heads"],
+                d_ff=config["intermediate_size"],
+                num_layers=config["num_hidden_layers"],
+                num_heads=config["num_attention_heads"],
+                dropout_rate=config["hidden_dropout_prob"],
+            )
+        )
+    if model == "roformer":
+        return transformers.RoFormerModel(transformers.RoFormerConfig(**config))
+    if model == "nezha":
+        config_class, model_class = nezha()
+    else:
+        prefix = {"bert": "Bert", "albert": "Albert"}[model]
+        config_class = getattr(transformers, f"{prefix}Config")
+        model_class = getattr(transformers, f"{prefix}Model")
+    return model_class(config_class(**config), add_pooling_layer=False)
 
 
-def tensors(batch):
+def tensors(batch, encoder):
     # Copied in every step: the other peers also convert NumPy arrays in every step.
-    return {
+    arrays = {
         "input_ids": torch.tensor(batch["tokens"], dtype=torch.long),
         "token_type_ids": torch.tensor(batch["segments"], dtype=torch.long),
         "attention_mask": torch.tensor(batch["mask"], dtype=torch.long),
     }
+    if encoder.config.model_type == "t5":
+        del arrays["token_type_ids"]
+    return arrays
 
 
 def make_forward(config, precision, xla):
@@ -57,7 +95,7 @@ def make_forward(config, precision, xla):
 
     def forward(batch):
         with torch.inference_mode():
-            return model(**tensors(batch)).last_hidden_state.float().numpy()
+            return model(**tensors(batch, model)).last_hidden_state.float().numpy()
 
     return forward
 
@@ -72,7 +110,7 @@ def make_training(config, precision, xla):
     def step(batch):
         labels = torch.tensor(batch["labels"], dtype=torch.long)
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
-            scores = head(encoder(**tensors(batch)).last_hidden_state[:, 0])
+            scores = head(encoder(**tensors(batch, encoder)).last_hidden_state[:, 0])
         loss = torch.nn.functional.cross_entropy(scores.float(), labels)
         optimizer.zero_grad()
         loss.backward()

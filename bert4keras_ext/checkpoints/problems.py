@@ -116,7 +116,9 @@ def _other_family(builder, reader, plan):
     known = {table: table.recognised(names) for table in name_tables.TABLES.values()}
     best = max(known, key=known.get)
     own = name_tables.tables_if_known(builder.family)
-    if known[best] > max((known[table] for table in own), default=0):
+    # A name or two that others use as well (lm_head.weight) tell nothing.
+    mostly = known[best] * 4 >= len(names)
+    if mostly and known[best] > max((known[table] for table in own), default=0):
         return f"these are names of the family {best.family!r}: say model={best.family!r}."
     if not plan.matches:
         return (

@@ -66,11 +66,8 @@ class Exact:
             grads = [dense(gradient, gradient.dtype) for gradient in grads]
         return super()._clip_gradients(grads)
 
-    def _backend_update_step(self, grads, trainable_variables, learning_rate):
-        if not is_tensorflow():
-            return super()._backend_update_step(grads, trainable_variables, learning_rate)
-        pairs = [(g, getattr(v, "value", v)) for g, v in zip(grads, trainable_variables)]
-        self._on_replicas(self._distributed_tf_update_step, pairs, learning_rate)
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars  # the sums they are already
 
     def _on_replicas(self, function, *args):
         """function(strategy, *args), where the weights of all replicas may be written."""

@@ -175,6 +175,13 @@ def test_hugging_face_files_are_written_and_read(setting, tmp_path):
         np.testing.assert_array_equal(a, b)
 
 
+def test_the_pooler_stands_outside_of_the_base_model(tmp_path):
+    builder = make(with_mlm=False, with_pool=True)
+    names = save_checkpoint(builder, tmp_path, format="huggingface")
+    assert names["Pooler-Dense/kernel"] == "pooler.dense.weight"
+    assert names["Embedding-Token/embeddings"] == "deberta.embeddings.word_embeddings.weight"
+
+
 def test_both_spellings_of_the_head_and_files_of_the_base_model(tmp_path):
     new, old, base = make(legacy=False, seed=1), make(seed=2), make(with_mlm=False, seed=3)
     save_checkpoint(new, tmp_path, format="huggingface")

@@ -66,6 +66,33 @@ def train(model, steps, jit=False):
     return [float(step(tf.constant(TOKENS[t]), tf.constant(TARGETS[t]))) for t in steps]
 
 
+def make_variables():
+    """A table, a kernel and a vector, without a model around them: quicker to trace."""
+    rng = np.random.default_rng(5)
+    shapes = {"Embedding-Token": (9, 3), "Transformer-0-Dense": (3, 4), "Norm": (4,)}
+    names = dict(zip(shapes, ("embeddings", "kernel", "bias")))
+    made = []
+    for layer, shape in shapes.items():
+        with keras.name_scope(layer):
+            made.append(keras.Variable(rng.normal(size=shape), name=names[layer]))
+    return made
+
+
+def apply_steps(optimizer, variables, steps, jit=None):
+    """Updates with fixed gradients, the first of them sparse; eagerly where jit is None."""
+
+    def apply(rows, values, kernel, bias):
+        slices = tf.IndexedSlices(values, rows, tf.constant([9, 3]))
+        optimizer.apply([slices, kernel, bias], variables)
+
+    if jit is not None:
+        apply = tf.function(apply, jit_compile=jit)
+    for t in steps:
+        rng = np.random.default_rng(t)
+        gradients = [rng.normal(size=shape).astype("float32") for shape in ((4, 3), (3, 4), (4,))]
+        apply(*map(tf.constant, [TOKENS[t, 0, [0, 1, 2, 2]], *gradients]))
+
+
 def assert_same(model, other, **tolerance):
     for a, b in zip(model.get_weights(), other.get_weights(), strict=True):
         np.testing.assert_allclose(a, b, **(tolerance or {"rtol": 0, "atol": 0}))
