@@ -1,6 +1,6 @@
 """Hugging Face transformers' BertModel and others on PyTorch: eager mode, default attention.
 
-See child.py. bfloat16: the whole model in bfloat16 for inference, autocast over float32 weights for training.
+See child.py. bfloat16: the whole model in bfloat16 for inference, autocast for training.
 Optimizer: torch.optim.Adam(fused=True), fused as the optimizer of the library's Trainer is.
 """
 

@@ -219,7 +219,7 @@ def relative_buckets(distances, buckets, max_distance=128, bidirectional=True):
     Example:
 
     >>> ops.convert_to_numpy(relative_buckets(ops.array([-3, 0, 2, 999]), 8)).tolist()
-    [3, 0, 6, 7]
+    [2, 0, 6, 7]
 
     Source: arXiv 1910.10683.
     """
@@ -258,7 +258,7 @@ def log_buckets(distances, buckets, max_distance):
     Args:
         distances: int tensor of any shape.
         buckets: number of buckets in each direction, at least 2.
-        max_distance: its predecessor is in the last bucket but one of its half.
+        max_distance: distance ``max_distance - 1`` is the last one in bucket ``2m - 1``.
 
     Returns:
         An int32 tensor of the same shape, in -buckets ... buckets, with ``b(-d) = -b(d)``.

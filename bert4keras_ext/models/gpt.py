@@ -3,37 +3,13 @@
 from bert4keras_ext.layers import Add
 from bert4keras_ext.models.bert import BERT
 from bert4keras_ext.models.config import RENAMES
+from bert4keras_ext.models.gpt_config import (
+    ACTIVATIONS,
+    HUGGING_FACE_KEYS,
+    check_supported,
+    hugging_face_settings,
+)
 from bert4keras_ext.models.masks import LMMixin
-
-# Hugging Face's keys -> ours; afn and activation_function are translated below.
-HUGGING_FACE_KEYS = {
-    "n_embd": "hidden_size",
-    "n_layer": "num_hidden_layers",
-    "n_head": "num_attention_heads",
-    "n_positions": "max_position",
-    "n_inner": "intermediate_size",
-    "resid_pdrop": "dropout_rate",
-    "attn_pdrop": "attention_dropout_rate",
-    "layer_norm_epsilon": "layer_norm_eps",
-    "scale_attn_weights": "attention_scale",
-}
-# What their config files of 2019 leave out.
-HUGGING_FACE_DEFAULTS = {
-    "hidden_act": "gelu_tanh",
-    "dropout_rate": 0.1,
-    "attention_dropout_rate": 0.1,
-    "layer_norm_eps": 1e-5,
-    # Their segment ids are token ids, and optional: ``segment_vocab_size=2`` asks for the input.
-    "segment_vocab_size": 0,
-    "shared_segment_embeddings": True,
-}
-# Names that mean the same function everywhere.
-ACTIVATIONS = {
-    **{name: name for name in ("relu", "silu", "swish", "tanh", "sigmoid", "mish", "linear")},
-    "gelu_new": "gelu_tanh",
-    "gelu_fast": "gelu_tanh",
-    "gelu_pytorch_tanh": "gelu_tanh",
-}
 
 
 class GPT(BERT):
@@ -120,16 +96,12 @@ class GPT(BERT):
         Raises:
             ValueError: for options of theirs that this model does not compute.
         """
-        _check_supported(config)
+        check_supported(config)
         known = super().adapt_config(config)
         if config.get(cls.activation_key) is not None:
             known.setdefault("hidden_act", cls._activation_of(config[cls.activation_key]))
         if "n_embd" in config:
-            known = {
-                **HUGGING_FACE_DEFAULTS,
-                "intermediate_size": 4 * config["n_embd"],
-                **known,
-            }
+            known = {**hugging_face_settings(config), **known}
         if known.get("shared_segment_embeddings") and not config.get("n_embd"):
             known.setdefault("segment_vocab_size", 2)  # it asks for the input
         return known
@@ -281,20 +253,4 @@ def _check_no_bert_heads(name, arguments):
             raise ValueError(
                 f"{name} has no pooler: expected no {key}, received {arguments[key]!r}; "
                 "with_lm=False gives the states to build a head on"
-            )
-
-
-def _check_supported(config):
-    """Raises ValueError for options of Hugging Face's GPT-2 that change what is computed.
-
-    (``reorder_and_upcast_attn`` changes rounding only: scores are normalised in float32 anyway.)
-    """
-    for key, meaning in (
-        ("scale_attn_by_inverse_layer_idx", "scores divided by the number of the layer"),
-        ("add_cross_attention", "attention to an encoder"),
-    ):
-        if config.get(key):
-            raise ValueError(
-                f"config has {key}={config[key]!r} ({meaning}), expected false: this model has no "
-                "such attention. Use a checkpoint trained without it"
             )

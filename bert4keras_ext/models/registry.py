@@ -36,6 +36,13 @@ MODELS = {
     **T5_MODELS,  # t5, t5.1.0, t5.1.1, mt5.1.1, each alone and with _encoder, _decoder
 }
 
+
+def _is_chinese_roberta(config):
+    """A BERT under the name of RoBERTa, as most Chinese ones are (and usually say "bert")."""
+    architectures = config.get("architectures") or [""]
+    return architectures[0].startswith("Bert") or config.get("pad_token_id") == 0
+
+
 # "model_type" in config.json -> our model name, or a function of the config that tells it.
 HUGGING_FACE_TYPES = {
     "bert": "bert",
@@ -43,7 +50,7 @@ HUGGING_FACE_TYPES = {
     "deberta-v2": "deberta_v2",
     "electra": "electra",
     "ernie": "ernie",
-    "roberta": "xlm_roberta",  # folders of Chinese RoBERTa say "bert"
+    "roberta": lambda config: "bert" if _is_chinese_roberta(config) else "xlm_roberta",
     "xlm-roberta": "xlm_roberta",
     "modernbert": "modernbert",
     "t5": t5_of_config,

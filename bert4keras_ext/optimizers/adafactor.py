@@ -15,10 +15,11 @@ class AdaFactor(Exact, keras.optimizers.Optimizer):
     With the squared gradient ``s = g^2 + epsilon1`` and ``b2 = 1 - t^-0.8`` (or beta2): weights
     whose two largest axes have min_dim_size_to_factor or more keep the means of s over either,
     ``r <- b2 r + (1 - b2) mean_1(s)`` and ``c <- b2 c + (1 - b2) mean_2(s)``, of which
-    ``v = r c / mean(r)``; others keep ``v <- b2 v + (1 - b2) s``. Then ``u = g / sqrt(v + epsilon1)``, divided by
-    ``rms(u) / clipping_threshold`` where that exceeds 1; ``u = m <- beta1 m + (1 - beta1) u`` with
-    beta1 > 0; and ``w <- w - lr * u * max(rms(w), epsilon2)``, without the last factor where
-    weights are excluded or multiply_by_parameter_scale is off.
+    ``v = r c / mean(r)``; others keep ``v <- b2 v + (1 - b2) s``. Then
+    ``u = g / sqrt(v + epsilon1)``, divided by ``rms(u) / clipping_threshold`` where that exceeds 1;
+    ``u = m <- beta1 m + (1 - beta1) u`` with beta1 > 0; and
+    ``w <- w - lr * u * max(rms(w), epsilon2)``, without the last factor where weights are excluded
+    or multiply_by_parameter_scale is off.
 
     Args:
         learning_rate: a float, a schedule, a callable, or None: ``min(1 / sqrt(t), 0.01)``, times

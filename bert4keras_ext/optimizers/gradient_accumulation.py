@@ -90,7 +90,7 @@ class GradientAccumulation(Extension, recipe_name="gradient_accumulation"):
         count = ops.convert_to_tensor(self._num_batches)
         means = [ops.convert_to_tensor(each) / ops.cast(count, each.dtype) for each in sums]
         super().apply(means, variables)
-        self.for_each(lambda each: self.assign(each, ops.zeros_like(each)), sums)
+        self.for_each(lambda each: self.assign(each, ops.zeros(each.shape, each.dtype)), sums)
         self._num_batches.assign(0)
 
     def flush(self):

@@ -277,7 +277,7 @@ def test_advice_for_another_family(monkeypatch):
 
 
 def test_advice_for_unknown_names():
-    names = {"transformer.wte.weight": np.ones((3, 3)), "lm_head.weight": np.ones((3, 3))}
+    names = {"backbone.0.mixer.weight": np.ones((3, 3)), "output.weight": np.ones((3, 3))}
     fails(FakeBuilder(), names, "no name in it is one that a 'bert' model has", "mapping=")
     fails(FakeBuilder(ignore_invalid_weights=True), names, "no name in it is one")
 

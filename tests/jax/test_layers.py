@@ -44,11 +44,9 @@ def run(layer, case, tensors):
 
 
 def run_attention(layer, case, tensors):
-    names = ["attention_bias"] if "a_bias" in case.call or len(case.inputs) == 4 else []
+    names = ["attention_bias"] if case.call.get("a_bias") else []
     if "p_bias" in case.call:
-        names = names[: len(case.inputs) - 4] + [POSITIONS[case.call["p_bias"]]]
-    if "a_bias" in case.call and "attention_bias" not in names:
-        names = ["attention_bias", *names]
+        names.append(POSITIONS[case.call["p_bias"]])
     plain = len(tensors) - len(names)
     extra = dict(zip(names, tensors[plain:]))
     if "position_bias" in extra:

@@ -386,3 +386,15 @@ def test_logits_are_float32_in_half_precision():
     randomize(builder)
     found = run(builder, left_padded(inputs_of(builder)[0], 2, 0))
     assert found.dtype == "float32" and np.all(np.isfinite(found))
+
+
+@pytest.mark.parametrize("padding", [{}, {"pad_token_id": 39, "eos_token_id": 39}])
+def test_a_config_without_a_padding_token_of_its_own_masks_nothing(padding):
+    """OpenAI's GPT-2 has none: its token 0 is "!", and transformers looks at it."""
+    config = {"n_embd": 16, "n_layer": 1, "n_head": 2, "n_positions": 12, "vocab_size": 40}
+    plain = build_transformer_model({**config, **padding}, model="gpt2", with_lm=False)
+    masked = build_transformer_model({**config, "pad_token_id": 0}, model="gpt2", with_lm=False)
+    masked.set_weights(plain.get_weights())
+    tokens = np.array([[5, 0, 39, 7]])
+    a, b = plain.predict_on_batch(tokens), masked.predict_on_batch(tokens)
+    assert np.abs(a - b)[0, 2:].max() > 1e-6 and np.allclose(a[0, 0], b[0, 0], atol=1e-6)

@@ -7,6 +7,7 @@ import pytest
 
 from bert4keras_ext.checkpoints import open_checkpoint, save_checkpoint
 from bert4keras_ext.models import RoBERTa, build_transformer_model
+from bert4keras_ext.models.registry import model_of_type
 from bert4keras_ext.models.roberta import RealTokenPositions
 from tests.models.families import BASE, predict, randomize
 
@@ -115,3 +116,16 @@ def test_equals_transformers(tmp_path):
         ).logits.numpy()
     (found,) = predict(ours, [TOKENS])
     np.testing.assert_allclose(found[TOKENS != 1], wanted[TOKENS != 1], atol=2e-5)
+
+
+@pytest.mark.parametrize(
+    "config, model",
+    [
+        ({"architectures": ["RobertaForMaskedLM"], "pad_token_id": 1}, "xlm_roberta"),
+        ({}, "xlm_roberta"),
+        ({"architectures": ["BertForMaskedLM"]}, "bert"),
+        ({"pad_token_id": 0}, "bert"),
+    ],
+)
+def test_which_roberta_a_folder_holds(config, model):
+    assert model_of_type("roberta", config) == model

@@ -55,8 +55,10 @@ def test_the_same_recipe_is_the_same_class():
     assert extend_with_weight_decay(extend_with_lookahead(Adam), "AdamWLA") is not one
     assert class_of(recipe_of(one)) is one and one.__name__ == "AdamWLA"
     assert recipe_of(one) == {
-        "name": "AdamWLA", "base": "bert4keras_ext>Adam", "extensions": ["weight_decay", "lookahead"]
-    }  # fmt: skip
+        "name": "AdamWLA",
+        "base": "bert4keras_ext>Adam",
+        "extensions": ["weight_decay", "lookahead"],
+    }
     assert extend_with_lookahead(Adam).__name__ == "AdamLookahead"
 
 
@@ -202,10 +204,16 @@ def test_one_string_is_one_pattern():
 def test_the_private_names_of_keras_are_there():
     """Those that derive.py leans on: a change in Keras shows here first."""
     for name in (
-        "_backend_apply_gradients", "_all_reduce_sum_gradients", "_clip_gradients", "_apply_weight_decay",
-        "_use_weight_decay", "_get_current_learning_rate", "_get_variable_index",
-        "_filter_empty_gradients", "add_optimizer_variables",
-    ):  # fmt: skip
+        "_backend_apply_gradients",
+        "_all_reduce_sum_gradients",
+        "_clip_gradients",
+        "_apply_weight_decay",
+        "_use_weight_decay",
+        "_get_current_learning_rate",
+        "_get_variable_index",
+        "_filter_empty_gradients",
+        "add_optimizer_variables",
+    ):
         assert callable(getattr(keras.optimizers.Optimizer, name)), name
     for name in ("_trainable_variables", "_distribution_strategy"):
         assert hasattr(keras.optimizers.SGD(), name), name
