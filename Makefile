@@ -2,19 +2,22 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+JAX_VENV ?= .venv-jax
+INSTALL := -m pip install --quiet --disable-pip-version-check
+PIP := $(BIN)/python $(INSTALL)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export KERAS_BACKEND ?= tensorflow
 export PYTHONUNBUFFERED = 1
 
-.PHONY: help demo test test-fast lint clean
+.PHONY: help demo test test-fast test-jax lint clean
 
 help:
 	@echo "make demo       install into $(VENV) and run examples/quickstart.py"
 	@echo "make test       install with the test extra and run every test"
 	@echo "make test-fast  the same without the tests marked slow"
+	@echo "make test-jax   install with JAX into $(JAX_VENV) and run tests/jax on that backend"
 	@echo "make lint       ruff check"
-	@echo "make clean      remove $(VENV) and what tests and examples wrote"
+	@echo "make clean      remove $(VENV), $(JAX_VENV) and what tests and examples wrote"
 
 demo: $(VENV)/.demo
 	@echo "== Running examples/quickstart.py (about two minutes on two CPU cores)"
@@ -26,6 +29,10 @@ test: $(VENV)/.test
 
 test-fast: $(VENV)/.test
 	$(BIN)/python -m pytest -m "not slow"
+
+test-jax: $(JAX_VENV)/.test
+	@echo "== Running the tests of the JAX backend"
+	KERAS_BACKEND=jax $(JAX_VENV)/bin/python -m pytest tests/jax
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -44,5 +51,11 @@ $(VENV)/.test: setup.py $(BIN)/python
 	$(PIP) -e ".[test]"
 	@touch $@
 
+$(JAX_VENV)/.test: setup.py
+	@echo "== Installing bert4keras_ext with the jax and test extras into $(JAX_VENV)"
+	$(PYTHON) -m venv $(JAX_VENV)
+	$(JAX_VENV)/bin/python $(INSTALL) -e ".[jax,test]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(JAX_VENV) build dist *.egg-info runs .pytest_cache .ruff_cache .hypothesis

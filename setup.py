@@ -39,6 +39,8 @@ setup(
     extras_require={
         "eval": EVAL,
         "plot": PLOT,
+        # For KERAS_BACKEND=jax, beside TensorFlow, which reads checkpoints and data on any backend.
+        "jax": ["jax>=0.10"],
         "onnx": ["onnx>=1.16", "tf2onnx>=1.16"],
         "serve": ["flask>=3.0"],
         "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", *EVAL, *PLOT],

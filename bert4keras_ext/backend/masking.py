@@ -71,6 +71,17 @@ def align_bias(bias, ndim):
     return bias
 
 
+def restricted(bias, allowed, ndim):
+    """An attention bias, bool or float or None, that forbids whatever ``allowed`` (bool) does."""
+    allowed = align_bias(allowed, ndim)
+    if bias is None:
+        return allowed
+    bias = align_bias(bias, ndim)
+    if backend.standardize_dtype(bias.dtype) == "bool":
+        return ops.logical_and(bias, allowed)
+    return ops.cast(bias, "float32") + ops.where(allowed, 0.0, MASKED_SCORE)
+
+
 def attention_normalize(scores, mask=None, method="softmax", bias=None):
     """Turns attention scores into weights, in float32.
 

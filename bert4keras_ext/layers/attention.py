@@ -3,11 +3,12 @@
 import keras
 from keras import ops
 
-from bert4keras_ext.backend.masking import attention_normalize
+from bert4keras_ext.backend.masking import attention_normalize, restricted
 from bert4keras_ext.backend.positions import apply_rotary_position_embeddings
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.cache import readable, write
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
 
@@ -77,9 +78,13 @@ class MultiHeadAttention(Layer):
         key_rotary: the same for K, where keys stand at other places than queries.
         value_rotary: the same for V; None does not turn it.
         relative_values: r of the output, (..., head_size); None is ``relative_embeddings``.
+        cache, cache_index: what decoding token by token keeps: the pair of ``cache.empty_cache``,
+            and the place of the first query in it, an int tensor. The queries' own keys and values
+            are written there, and each query looks at all places up to its own. Masks and biases
+            then count the places of the cache as keys, ``rotary`` those of the queries.
 
     Output: (batch, query, out_dim); with ``return_attention_scores`` also the scaled scores
-    before bias and mask, (batch, heads, query, key).
+    before bias and mask, (batch, heads, query, key); with a cache, last, the new cache.
 
     Masks: keys are masked by the mask of ``value``; the output carries the mask of ``query``. A
     query all of whose keys are masked gets a finite average of the values.
@@ -165,8 +170,15 @@ class MultiHeadAttention(Layer):
         key_rotary=None,
         value_rotary=None,
         relative_values=None,
+        cache=None,
+        cache_index=None,
         training=None,
     ):
+        if cache is not None:
+            return self._with_cache(
+                query, cache, cache_index, value_mask, attention_bias, residual_scores,
+                position_bias, relative_embeddings, rotary, value_rotary, relative_values,
+            )  # fmt: skip
         if query_mask is None:
             # Keras fills in `mask` when there is one tensor argument, `query_mask` when more.
             query_mask = mask
@@ -191,28 +203,50 @@ class MultiHeadAttention(Layer):
         position_bias=None, relative_embeddings=None, rotary=None, key_rotary=None,
     ):  # fmt: skip
         """Scaled scores: (batch, heads, query, key)."""
+        key_rotary = rotary if key_rotary is None else key_rotary
+        return self._scores(
+            self.queries(query, rotary), self.keys(key, key_rotary),
+            position_bias, relative_embeddings,
+        )  # fmt: skip
+
+    @property
+    def scale(self):
+        """What scores are multiplied by."""
+        return self.key_size**-0.5 if self.attention_scale else 1.0
+
+    def queries(self, query, rotary=None):
+        """Projected, turned and scaled: (batch, heads, query, key_size)."""
+        query = self.by_head(self.q(query))
         # Scaling the queries (and the bias) costs less than scaling the scores.
-        scale = self.key_size**-0.5 if self.attention_scale else None
-        query, key = self.by_head(self.q(query)), self.by_head(self.k(key))
         if rotary is not None:
-            query = rotate(query, rotary, scale)
-            key = rotate(key, rotary if key_rotary is None else key_rotary)
-        elif scale is not None:
-            query = query * scale
+            return rotate(query, rotary, self.scale if self.attention_scale else None)
+        return query * self.scale if self.attention_scale else query
+
+    def keys(self, key, rotary=None):
+        """Projected and turned: (batch, heads, key, key_size)."""
+        key = self.by_head(self.k(key))
+        return key if rotary is None else rotate(key, rotary)
+
+    def values(self, value, rotary=None):
+        """Projected, and turned where asked for: (batch, heads, key, head_size)."""
+        value = self.by_head(self.v(value))
+        return value if rotary is None else rotate(value, rotary)
+
+    def _scores(self, query, key, position_bias=None, relative_embeddings=None):
         # TensorFlow transposes within the product.
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if relative_embeddings is not None:
             scores = scores + relative_scores(query, ops.cast(relative_embeddings, query.dtype))
         if position_bias is not None:
-            position_bias = ops.cast(position_bias, scores.dtype)
-            scores = scores + (position_bias if scale is None else position_bias * scale)
+            bias = ops.cast(position_bias, scores.dtype)
+            scores = scores + (bias * self.scale if self.attention_scale else bias)
         return scores
 
     def context(self, weights, value, relative_values=None, value_rotary=None):
         """Averages of the values, heads joined: (batch, query, heads * head_size)."""
-        value = self.by_head(self.v(value))  # (batch, heads, key, size)
-        if value_rotary is not None:
-            value = rotate(value, value_rotary)
+        return self._averages(weights, self.values(value, value_rotary), relative_values)
+
+    def _averages(self, weights, value, relative_values=None):
         context = ops.matmul(weights, value)  # (batch, heads, query, size)
         if relative_values is not None:
             relative_values = ops.cast(relative_values, weights.dtype)
@@ -220,6 +254,23 @@ class MultiHeadAttention(Layer):
         context = ops.transpose(context, (0, 2, 1, 3))
         length = ops.shape(context)[1]
         return ops.reshape(context, (-1, length, self.heads * self.head_size))
+
+    def _with_cache(
+        self, query, cache, index, mask, attention_bias, residual_scores,
+        position_bias, relative_embeddings, rotary, value_rotary, relative_values,
+    ):  # fmt: skip
+        """Self-attention of places ``index``, ``index + 1`` ... to all that is in the cache."""
+        keys, values = self.keys(query, rotary), self.values(query, value_rotary)
+        cache = write(cache, keys, values, index)
+        keys, values = (ops.cast(x, keys.dtype) for x in cache)
+        scores = self._scores(self.queries(query, rotary), keys, position_bias, relative_embeddings)
+        biased = scores if residual_scores is None else scores + residual_scores
+        places = readable(ops.shape(query)[1], ops.shape(keys)[2], index)
+        bias = restricted(attention_bias, places, len(scores.shape))
+        weights = attention_normalize(biased, mask, self.normalization, bias)
+        relative_values = relative_embeddings if relative_values is None else relative_values
+        outputs = self.o(self._averages(weights, values, relative_values))
+        return (outputs, scores, cache) if self.return_attention_scores else (outputs, cache)
 
     def split_heads(self, x):
         """(batch, length, heads * size) -> (batch, length, heads, size)."""
@@ -232,12 +283,14 @@ class MultiHeadAttention(Layer):
     def compute_mask(self, query, previous_mask=None):
         return [previous_mask, None] if self.return_attention_scores else previous_mask
 
-    def compute_output_shape(self, query_shape, key_shape=None, **other_shapes):
-        outputs = (*query_shape[:-1], self.out_dim)
-        if not self.return_attention_scores:
-            return outputs
-        key_length = (key_shape or query_shape)[1]
-        return outputs, (query_shape[0], self.heads, query_shape[1], key_length)
+    def compute_output_shape(self, query_shape, key_shape=None, cache_shape=None, **other_shapes):
+        outputs = [(*query_shape[:-1], self.out_dim)]
+        if self.return_attention_scores:
+            length = cache_shape[0][2] if cache_shape else (key_shape or query_shape)[1]
+            outputs.append((query_shape[0], self.heads, query_shape[1], length))
+        if cache_shape:
+            outputs.append(tuple(tuple(shape) for shape in cache_shape))
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def get_config(self):
         return {

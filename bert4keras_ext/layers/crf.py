@@ -40,7 +40,16 @@ class ChainLayer(Layer):
         return self.add_weight(name=name, shape=shape, initializer=initializer, autocast=False)
 
     def multiplied(self, weight):
-        weight = ops.cast(weight, "float32")
+        try:
+            weight = ops.cast(weight, "float32")
+        except TypeError as error:
+            if keras.backend.backend() != "jax":
+                raise
+            raise RuntimeError(
+                f"{self.name} reads its weight {weight.name!r}, and on JAX Keras hands no weights "
+                "to metrics: leave this metric out of compile(), and call it on the outputs of "
+                "predict() instead"
+            ) from error
         return weight if self.lr_multiplier == 1 else weight * self.lr_multiplier
 
     def call(self, inputs, mask=None):

@@ -187,6 +187,9 @@ class DisentangledAttention(MultiHeadAttention):
             distances = log_buckets(distances, self.buckets, self.max_distance)
         return ops.clip(distances, -self.span, self.span - 1) + self.span
 
+    def compute_output_shape(self, query_shape, key_shape=None, **other_shapes):
+        return super().compute_output_shape(query_shape, key_shape)  # there is no cache
+
     def context(self, weights, value, *positions):
         return super().context(weights, value)  # positions act on the scores only
 

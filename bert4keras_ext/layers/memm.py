@@ -18,8 +18,9 @@ class MaximumEntropyMarkovModel(ChainLayer):
 
     Methods, with y_pred the layer's output and y_true as for ConditionalRandomField:
     ``sparse_loss`` and ``dense_loss`` (a scalar, the mean over unmasked places),
-    ``sparse_accuracy`` and ``dense_accuracy`` (share of right labels, given right neighbours),
-    ``transitions`` (the table T).
+    ``sparse_accuracy`` and ``dense_accuracy`` (share of right labels, given right neighbours; on
+    JAX not as metrics of compile(), where Keras hands weights to losses only), ``transitions`` (the
+    table T).
 
     Args:
         lr_multiplier: how many times faster T learns.

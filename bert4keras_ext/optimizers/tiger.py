@@ -66,7 +66,8 @@ class Tiger(Exact, keras.optimizers.Optimizer):
         name, m = self._names[index], self._momentums[index]
         gradient = dense(gradient, variable.dtype)
         is_nan = ops.any(ops.isnan(gradient))
-        new = ops.where(is_nan, m, m + (gradient - m) * (1 - self.beta))
+        old = ops.convert_to_tensor(m)
+        new = ops.where(is_nan, old, old + (gradient - old) * (1 - self.beta))
         self.assign(m, new)
         is_plain = re.search("bias|beta|gamma", name) is not None
         decay = 0 if is_plain else self.weight_decay or 0

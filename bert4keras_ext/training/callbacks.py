@@ -85,6 +85,110 @@ class KeepBest(keras.callbacks.Callback):
         self.best, self.best_epoch = state["best"], state["best_epoch"]
 
 
+class EvaluateWithEMA(keras.callbacks.Callback):
+    """Evaluates with the averages of the weights, and trains on with the weights themselves.
+
+    For optimizers made by `extend_with_exponential_moving_average`. The averages are in the model
+    during `evaluate` and the validation of `fit`, and while the callbacks given here do what they
+    do at the end of an epoch, so that they score and save averages. Before the first update of the
+    weights there are none, and nothing is swapped.
+
+    Args:
+        *callbacks: those whose `on_epoch_end` shall see the averages, such as `KeepBest`. Pass
+            them here, not to `fit` as well.
+
+    Raises:
+        ValueError: the optimizer has no such averages.
+
+    Example::
+
+        best = KeepBest(evaluate, "best.weights.h5", monitor="val_f1")
+        model.compile(AdamEMA(2e-5), "sparse_categorical_crossentropy")
+        model.fit(x, y, epochs=5, callbacks=[EvaluateWithEMA(best)])
+    """
+
+    def __init__(self, *callbacks):
+        super().__init__()
+        self.callbacks = callbacks
+        self._is_swapped = False
+
+    def set_model(self, model):
+        super().set_model(model)
+        for callback in self.callbacks:
+            callback.set_model(model)
+
+    def set_params(self, params):
+        super().set_params(params)
+        for callback in self.callbacks:
+            callback.set_params(params)
+
+    @property
+    def optimizer(self):
+        """The one with the averages, inside of a loss scaling."""
+        optimizer = getattr(self.model.optimizer, "inner_optimizer", self.model.optimizer)
+        if not hasattr(optimizer, "apply_ema_weights"):
+            raise ValueError(
+                f"expected an optimizer with averages, found {type(optimizer).__name__}: make it "
+                "with extend_with_exponential_moving_average"
+            )
+        return optimizer
+
+    def _swap(self):
+        optimizer = self.optimizer
+        if not self._is_swapped and optimizer.built and int(optimizer.iterations.numpy()):
+            optimizer.apply_ema_weights()
+            self._is_swapped = True
+
+    def _swap_back(self):
+        if self._is_swapped:
+            self.optimizer.reset_old_weights()
+            self._is_swapped = False
+
+    def on_train_begin(self, logs=None):
+        self._swap_back()  # what an evaluation that failed left behind
+        for callback in self.callbacks:
+            callback.on_train_begin(logs)
+
+    def on_train_end(self, logs=None):
+        for callback in self.callbacks:
+            callback.on_train_end(logs)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        for callback in self.callbacks:
+            callback.on_epoch_begin(epoch, logs)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        for callback in self.callbacks:
+            callback.on_train_batch_begin(batch, logs)
+
+    def on_train_batch_end(self, batch, logs=None):
+        for callback in self.callbacks:
+            callback.on_train_batch_end(batch, logs)
+
+    def on_epoch_end(self, epoch, logs=None):
+        try:
+            self._swap()
+            for callback in self.callbacks:
+                callback.on_epoch_end(epoch, logs)
+        finally:
+            self._swap_back()
+
+    def on_test_begin(self, logs=None):
+        self._swap()
+
+    def on_test_end(self, logs=None):
+        self._swap_back()
+
+    def get_state(self):
+        """What `resumable_fit` stores: that of the callbacks inside."""
+        return [each.get_state() for each in self.callbacks if hasattr(each, "get_state")]
+
+    def set_state(self, state):
+        stateful = [each for each in self.callbacks if hasattr(each, "set_state")]
+        for callback, content in zip(stateful, state):
+            callback.set_state(content)
+
+
 def _bare(model):
     """The same layers as a model that was never compiled: its weights are all there is to save."""
     return keras.Model(model.inputs, model.outputs)

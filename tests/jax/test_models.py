@@ -5,7 +5,12 @@ import numpy as np
 import pytest
 
 from bert4keras_ext.backend import set_recompute
-from bert4keras_ext.layers import ConditionalRandomField, EfficientGlobalPointer, GlobalPointer
+from bert4keras_ext.layers import (
+    ConditionalRandomField,
+    EfficientGlobalPointer,
+    GlobalPointer,
+    MaximumEntropyMarkovModel,
+)
 from bert4keras_ext.losses import GlobalPointerCrossentropy, SimBERTLoss
 from bert4keras_ext.models import build_transformer_model
 from tests.models.recorded_models import check_bert4keras_case
@@ -40,19 +45,49 @@ def train(model, inputs, labels=None, epochs=8):
     assert np.all(np.isfinite(history)) and history[-1] < history[0]
 
 
-def test_crf_trains_decodes_and_is_saved(tmp_path):
+def chain_data():
+    """Labels that depend on the label before: token 3 repeats it, tokens 1 and 2 set it."""
+    rng = np.random.default_rng(5)
+    tokens = rng.integers(1, 4, (32, 7))
+    tokens[:, 0] = rng.integers(1, 3, 32)
+    labels = tokens - 1
+    for t in range(1, 7):
+        labels[:, t] = np.where(tokens[:, t] == 3, labels[:, t - 1], labels[:, t])
+    tokens[::4, 5:] = 0
+    return tokens, labels
+
+
+def chain_model(layer):
     inputs = keras.Input((None,), dtype="int32")
-    x = keras.layers.Embedding(11, 8, mask_zero=True)(inputs)
-    crf = ConditionalRandomField(lr_multiplier=10)
-    model = keras.Model(inputs, crf(keras.layers.Dense(3)(x)))
+    x = keras.layers.Embedding(4, 8, mask_zero=True)(inputs)
+    return keras.Model(inputs, layer(keras.layers.Dense(2)(x)))
+
+
+def test_crf_trains_decodes_and_is_saved(tmp_path):
+    tokens, labels = chain_data()
+    crf = ConditionalRandomField(lr_multiplier=2)
+    model = chain_model(crf)
     model.compile(keras.optimizers.Adam(0.05), crf.sparse_loss, metrics=[crf.sparse_accuracy])
-    train(model, TOKENS, TOKENS % 3)
-    logits = model.predict(TOKENS, verbose=0)
-    assert np.all(np.isneginf(logits[::2, 4:]))
-    assert not np.asarray(crf.decode(logits))[::2, 4:].any()
+    model.fit(tokens, labels, epochs=60, batch_size=32, verbose=0)
+    logits = model.predict(tokens, verbose=0)
+    decoded = np.asarray(crf.decode(logits))
+    assert np.mean((decoded == labels)[tokens > 0]) > 0.95  # the scores alone know 2 of 3
+    assert np.all(np.isneginf(logits[tokens == 0])) and not decoded[tokens == 0].any()
     model.save(tmp_path / "crf.keras")
     loaded = keras.models.load_model(tmp_path / "crf.keras", compile=False)
-    np.testing.assert_array_equal(loaded.predict(TOKENS, verbose=0), logits)
+    np.testing.assert_array_equal(loaded.predict(tokens, verbose=0), logits)
+
+
+def test_memm_trains_and_its_accuracy_is_for_outputs():
+    tokens, labels = chain_data()
+    memm = MaximumEntropyMarkovModel(lr_multiplier=2)
+    model = chain_model(memm)
+    model.compile(keras.optimizers.Adam(0.05), memm.sparse_loss)
+    train(model, tokens, labels, epochs=60)
+    assert memm.sparse_accuracy(labels, model.predict(tokens, verbose=0)) > 0.9
+    model.compile("adam", memm.sparse_loss, metrics=[memm.sparse_accuracy])
+    with pytest.raises(RuntimeError, match="hands no weights to metrics: leave this metric out"):
+        model.fit(tokens, labels, verbose=0)
 
 
 @pytest.mark.parametrize("cls", [GlobalPointer, EfficientGlobalPointer])

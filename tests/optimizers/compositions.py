@@ -74,7 +74,7 @@ def make_variables():
     made = []
     for layer, shape in shapes.items():
         with keras.name_scope(layer):
-            made.append(keras.Variable(rng.normal(size=shape), name=names[layer]))
+            made.append(keras.Variable(rng.normal(size=shape), dtype="float32", name=names[layer]))
     return made
 
 

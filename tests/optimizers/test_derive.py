@@ -28,8 +28,9 @@ BASES = [getattr(keras.optimizers, name) for name in KERAS_OWN if hasattr(keras.
 
 
 def test_the_table_of_these_tests_is_complete():
-    assert set(EXTENSIONS) == set(ARGUMENTS)
-    assert {f"extend_with_{name}" for name in EXTENSIONS} <= set(optimizers.__all__)
+    public = {name for name in optimizers.__all__ if name.startswith("extend_with_")}
+    assert public == {f"extend_with_{name}" for name in ARGUMENTS}
+    assert set(ARGUMENTS) <= set(EXTENSIONS)
 
 
 @pytest.mark.parametrize("base", BASES + [getattr(optimizers, name) for name in OURS])

@@ -1,0 +1,43 @@
+import json
+
+import pytest
+from running import ROOT, check_fails, check_quiet, run_example
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("optimizers")
+    only = "lookahead,accumulation,moving,tiger"
+    return run_example("optimizers_compared.py", "--smoke", "--only", only, folder=folder), folder
+
+
+def test_smoke_leaves_a_table_and_a_picture(smoke):
+    result, folder = smoke
+    check_quiet(result)
+    out = folder / "runs" / "optimizers"
+    assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
+    results = json.loads((out / "results.json").read_text(encoding="utf-8"))
+    assert list(results) == ["+ lookahead", "+ accumulation of 4", "+ moving average", "Tiger"]
+    for name, scores in results.items():
+        assert name in result.stdout
+        assert 0 <= scores["val_accuracy"][-1] <= 1 and scores["loss"][-1] < 3
+    assert results["+ lookahead"]["slots"] == pytest.approx(3, abs=0.01)
+    assert results["Tiger"]["slots"] == pytest.approx(1, abs=0.01)
+
+
+def test_help_and_a_name_that_is_not_there(tmp_path):
+    result = run_example("optimizers_compared.py", "--help", folder=ROOT)
+    check_quiet(result)
+    assert "--only" in result.stdout and "--xla" in result.stdout
+    result = run_example("optimizers_compared.py", "--smoke", "--only", "sophia", folder=tmp_path)
+    check_fails(result, "optimizers_compared.py: ", "sophia")
+
+
+@pytest.mark.slow
+def test_all_ten_learn(tmp_path):
+    result = run_example("optimizers_compared.py", "--out", tmp_path, folder=tmp_path)
+    check_quiet(result)
+    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
+    assert len(results) == 10
+    for name, scores in results.items():
+        assert scores["loss"][-1] < scores["loss"][0], name
