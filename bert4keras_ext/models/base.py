@@ -42,7 +42,8 @@ class Transformer(Blocks):
         sequence_length: fixed length of the inputs; None leaves it open.
         keep_tokens: ids of the checkpoint's tokens to keep, in their new order.
         compound_tokens: new tokens after those, each a list of ids whose average it starts from,
-            or a pair (ids, weights).
+            or a pair (ids, weights); or a dict {new id: ids of the checkpoint}, whose tokens stand
+            among those kept (see tokenizers.transfer_vocabulary).
         pad_token_id: the checkpoint's id of the padding token, which is masked; -1 for none.
         residual_attention_scores: add the previous layer's raw scores to each attention
             (RealFormer, arXiv 2012.11747).
