@@ -8,6 +8,9 @@ PIP := $(BIN)/python $(INSTALL)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export KERAS_BACKEND ?= tensorflow
 export PYTHONUNBUFFERED = 1
+# Processes that share the tests.
+TEST_PROCESSES ?= 2
+PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 
 .PHONY: help demo test test-fast test-jax lint clean
 
@@ -25,10 +28,10 @@ demo: $(VENV)/.demo
 
 test: $(VENV)/.test
 	@echo "== Running the tests"
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 test-fast: $(VENV)/.test
-	$(BIN)/python -m pytest -m "not slow"
+	$(PYTEST) -m "not slow"
 
 test-jax: $(JAX_VENV)/.test
 	@echo "== Running the tests of the JAX backend"

@@ -43,7 +43,7 @@ setup(
         "jax": ["jax>=0.10"],
         "onnx": ["onnx>=1.16", "tf2onnx>=1.16"],
         "serve": ["flask>=3.0"],
-        "test": ["pytest>=8", "hypothesis>=6.100", "ruff>=0.9", *EVAL, *PLOT],
+        "test": ["pytest>=8", "pytest-xdist>=3.5", "hypothesis>=6.100", "ruff>=0.9", *EVAL, *PLOT],
     },
     classifiers=[
         "Programming Language :: Python :: 3",

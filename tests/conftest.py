@@ -24,6 +24,21 @@ def _restore_global_state():
     activations.set_gelu(gelu)
 
 
+def pytest_sessionfinish(session):
+    """A worker process hands over what it compared."""
+    if hasattr(session.config, "workeroutput"):
+        from tests.models.recorded_models import RESULTS
+
+        session.config.workeroutput["recorded_models"] = [list(row) for row in RESULTS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node):
+    from tests.models.recorded_models import RESULTS
+
+    RESULTS.extend(tuple(row) for row in getattr(node, "workeroutput", {}).get("recorded_models", ()))
+
+
 def pytest_terminal_summary(terminalreporter):
     """The table of every recorded model that was compared, with its largest difference."""
     from tests.models.recorded_models import RESULTS, not_compared

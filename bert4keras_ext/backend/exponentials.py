@@ -18,7 +18,8 @@ def log1p_sum_exp(x, axis=-1):
     10000.0
     """
     x = ops.maximum(ops.cast(x, "float32"), FORBIDDEN)
-    largest = ops.stop_gradient(ops.maximum(ops.max(x, axis=axis, keepdims=True), 0.0))
+    # initial: the 1 is exp(0), and a sum over nothing at all has a largest term then.
+    largest = ops.stop_gradient(ops.max(x, axis=axis, keepdims=True, initial=0.0))
     total = ops.sum(ops.exp(x - largest), axis=axis)
     largest = ops.squeeze(largest, axis=axis)
     return largest + ops.log1p(total + ops.expm1(-largest))

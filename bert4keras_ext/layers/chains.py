@@ -62,7 +62,8 @@ def log_partition(scores, transitions, mask):
 def _sums(scores, transitions, mask):
     """alpha_t(y): the log-sum over paths up to place t that end in y, (length, batch, labels).
 
-    Behind the end of a row the last one is repeated.
+    Behind the end of a row the last one is repeated. The scan runs over the first place too, where
+    nothing happens: XLA compiles no scan of length 0.
     """
 
     def step(state, inputs):
@@ -71,8 +72,7 @@ def _sums(scores, transitions, mask):
         state = ops.where(keep > 0, ops.logsumexp(paths, axis=1) + score, state)
         return state, state
 
-    _, alphas = ops.scan(step, scores[:, 0], _by_time(scores[:, 1:], mask[:, 1:]))
-    return ops.concatenate([scores[None, :, 0], alphas], axis=0)
+    return ops.scan(step, scores[:, 0], _by_time(scores, _but_first(mask)))[1]
 
 
 def _marginals(scores, transitions, mask, alphas, total, upstream):
@@ -84,13 +84,11 @@ def _marginals(scores, transitions, mask, alphas, total, upstream):
         state = ops.where(keep > 0, ops.logsumexp(paths, axis=2), state)
         return state, state
 
-    by_time = _by_time(scores[:, 1:], mask[:, 1:])
-    end = ops.zeros_like(scores[:, 0])
-    _, betas = ops.scan(step, end, by_time, reverse=True)
-    betas = ops.concatenate([betas, end[None]], axis=0)  # (length, batch, labels)
+    following = _by_time(_next(scores), _next(mask))
+    _, betas = ops.scan(step, ops.zeros_like(scores[:, 0]), following, reverse=True)
     weights = ops.transpose(ops.cast(mask, "float32")) * upstream[None]
     labels = ops.exp(alphas + betas - total[None, :, None]) * weights[..., None]
-    after = by_time[0] + betas[1:] - total[None, :, None]
+    after = following[0][:-1] + betas[1:] - total[None, :, None]
     pairs = ops.exp(alphas[:-1, :, :, None] + transitions + after[:, :, None, :])
     steps = ops.sum(pairs * weights[1:, :, None, None], axis=(0, 1))
     return ops.transpose(labels, (1, 0, 2)), steps
@@ -109,18 +107,27 @@ def best_paths(scores, transitions, mask):
         return state, state
 
     def backward(label, inputs):
-        state, keep = inputs  # of the place before
+        state, keep = inputs  # the state of this place; whether the next one is in the chain
         towards = state + ops.take(ops.transpose(transitions), label, axis=0)
         came = ops.cast(ops.argmax(towards, axis=-1), "int32")
         label = ops.where(keep[:, 0] > 0, came, label)
         return label, label
 
-    by_time = _by_time(scores[:, 1:], mask[:, 1:])
-    last, states = ops.scan(forward, scores[:, 0], by_time)
+    last, states = ops.scan(forward, scores[:, 0], _by_time(scores, _but_first(mask)))
     label = ops.cast(ops.argmax(last, axis=-1), "int32")
-    before = ops.concatenate([scores[None, :, 0], states], axis=0)[:-1]
-    _, labels = ops.scan(backward, label, (before, by_time[1]), reverse=True)
-    return ops.transpose(ops.concatenate([labels, label[None]], axis=0))
+    following = _by_time(scores, _next(mask))[1]
+    _, labels = ops.scan(backward, label, (states, following), reverse=True)
+    return ops.transpose(labels)
+
+
+def _but_first(mask):
+    """The mask with its first place off."""
+    return ops.logical_and(mask, ops.arange(ops.shape(mask)[1])[None] > 0)
+
+
+def _next(x):
+    """What stands one place later, and zeros behind the end: (batch, length, ...)."""
+    return ops.concatenate([x[:, 1:], ops.zeros_like(x[:, :1])], axis=1)
 
 
 def _by_time(scores, mask):

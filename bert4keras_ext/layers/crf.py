@@ -90,7 +90,7 @@ class ConditionalRandomField(ChainLayer):
     length) in the ``sparse`` forms, one-hot rows in the ``dense`` ones:
 
     - ``sparse_loss``, ``dense_loss``: ``-log P(y | x)``, float32 (batch,), never negative; a row
-      without any unmasked place gives 0.
+      without any unmasked place gives 0. Labels of masked places may be anything.
     - ``sparse_accuracy``, ``dense_accuracy``: share of right labels by the scores alone, a rough
       and cheap figure during training.
     - ``decode``: the best path by Viterbi's algorithm, int32 (batch, length), 0 in masked places.
@@ -124,7 +124,7 @@ class ConditionalRandomField(ChainLayer):
 
     def _loss(self, labels, y_pred):
         mask, _, labels, scores = pack(unmasked(y_pred), labels, ops.cast(y_pred, "float32"))
-        scores = ops.where(mask[..., None], scores, 0.0)
+        scores, labels = ops.where(mask[..., None], scores, 0.0), ops.where(mask, labels, 0)
         trans = self.trans
         log_z = log_partition(scores, trans, mask)
         loss = log_z - self._path_score(labels, scores, trans, mask)

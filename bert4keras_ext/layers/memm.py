@@ -76,7 +76,7 @@ class MaximumEntropyMarkovModel(ChainLayer):
         mask, _, labels, scores = pack(
             unmasked(y_pred), label_ids(y_true, y_pred), ops.cast(y_pred, "float32")
         )
-        scores = ops.where(mask[..., None], scores, 0.0)
+        scores, labels = ops.where(mask[..., None], scores, 0.0), ops.where(mask, labels, 0)
         table = self.transitions()
         before = ops.take(table, labels[:, :-1], axis=0)
         yield labels, self._logits(scores, before, mask[:, 1:], first=True), mask

@@ -1,5 +1,6 @@
 """Discrete distributions by re-parameterisation, as an activation."""
 
+import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
@@ -25,7 +26,7 @@ class PerturbedArgmax(Layer):
     axis. The mask is passed on.
 
     Raises:
-        ValueError: for an unknown noise.
+        ValueError: for an unknown noise, or fewer than 1 node.
 
     Example:
 
@@ -39,6 +40,8 @@ class PerturbedArgmax(Layer):
         super().__init__(**kwargs)
         if noise not in NOISES:
             raise ValueError(f"noise expects one of {NOISES}, received {noise!r}")
+        if nodes < 1:
+            raise ValueError(f"nodes expects 1 or more, received {nodes}")
         self.noise = noise
         self.nodes = nodes
 
@@ -53,6 +56,9 @@ class PerturbedArgmax(Layer):
 
     def compute_output_shape(self, input_shape):
         return tuple(input_shape)
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(inputs.shape, dtype="float32")
 
     def get_config(self):
         return {**super().get_config(), "noise": self.noise, "nodes": self.nodes}

@@ -1,5 +1,6 @@
 """Whitening as a layer: a fixed linear map found from sentence vectors."""
 
+import keras
 import numpy as np
 from keras import ops
 
@@ -78,6 +79,9 @@ class Whitening(Layer):
 
     def compute_output_shape(self, input_shape):
         return (*input_shape[:-1], self._kept(input_shape[-1]))
+
+    def compute_output_spec(self, inputs):
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
 
     def get_config(self):
         config = {"n_components": self.n_components, "normalize": self.normalize}

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.exponentials import FORBIDDEN
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.losses.base import Loss
 
@@ -12,15 +13,20 @@ WEIGHTINGS = {"article": (0.5, 0.25), "paper": (1.0, 0.5), "official": (0.5, 0.5
 def symmetric_kl(first, second):
     """``KL(p || q) + KL(q || p)`` of two rows of logits: (..., classes) twice -> float32 (...).
 
-    It equals ``sum (p - q) (log p - log q)``, which neither overflows nor gives NaN.
+    It equals ``sum (p - q) (log p - log q)``, which neither overflows nor gives NaN. Classes at
+    -inf in both take no part.
 
     Example:
 
     >>> float(symmetric_kl(ops.array([0.0, 1.0]), ops.array([0.0, 1.0])))
     0.0
     """
-    p, q = (ops.log_softmax(ops.cast(x, "float32"), axis=-1) for x in (first, second))
+    p, q = (_log_softmax(x) for x in (first, second))
     return ops.sum((ops.exp(p) - ops.exp(q)) * (p - q), axis=-1)
+
+
+def _log_softmax(x):
+    return ops.log_softmax(ops.maximum(ops.cast(x, "float32"), FORBIDDEN), axis=-1)
 
 
 def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
@@ -58,23 +64,26 @@ def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting expects one of {sorted(WEIGHTINGS)}, received {weighting!r}")
     of_labels, of_divergence = WEIGHTINGS[weighting]
-    errors = _crossentropy(y_true, ops.cast(y_pred, "float32"))
+    errors = _crossentropy(y_true, _log_softmax(y_pred))
     divergence = symmetric_kl(y_pred[0::2], y_pred[1::2])
     return of_labels * (errors[0::2] + errors[1::2]) + of_divergence * alpha * divergence
 
 
-def _crossentropy(y_true, logits):
-    y_true, logits = ops.convert_to_tensor(y_true), ops.log_softmax(logits, axis=-1)
-    if len(y_true.shape) == len(logits.shape) and y_true.shape[-1] == logits.shape[-1] > 1:
+def _crossentropy(y_true, logs):
+    y_true = ops.convert_to_tensor(y_true)
+    if len(y_true.shape) == len(logs.shape) and y_true.shape[-1] == logs.shape[-1] > 1:
         # A class of probability 0 counts nothing, however unlikely it is found.
-        return -ops.sum(ops.cast(y_true, "float32") * logits, axis=-1)
+        return -ops.sum(ops.cast(y_true, "float32") * logs, axis=-1)
     labels = ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
-    return -ops.take_along_axis(logits, labels, axis=-1)[:, 0]
+    return -ops.take_along_axis(logs, labels, axis=-1)[:, 0]
 
 
 @register
 class RDropLoss(Loss):
     """``r_drop`` as a Keras loss: repeat every row of a batch, and compile with this.
+
+    Both rows of a pair must stay neighbours: batches of an even size, not shuffled by rows. Under
+    a distribution strategy every replica's share must hold whole pairs; the loss is then the same.
 
     Args:
         alpha, weighting: see ``r_drop``.

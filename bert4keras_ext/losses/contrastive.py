@@ -76,7 +76,8 @@ def l2_normalize(x):
 def simcse_similarities(vectors, scale=20.0, normalize=True):
     """All rows against all others: (2N, dim), partners in neighbouring rows -> (2N, 2N).
 
-    The diagonal is -inf; the positive column of row i is i + 1 for even i and i - 1 for odd i.
+    Under a distribution strategy "all" are the rows of the replica's own share of the batch. The
+    diagonal is -inf; the positive column of row i is i + 1 for even i and i - 1 for odd i.
 
     Returns:
         (y_true, y_pred) for ``contrastive_crossentropy``.
@@ -92,6 +93,8 @@ def simcse_similarities(vectors, scale=20.0, normalize=True):
 
 def pair_similarities(queries, keys, negatives=None, scale=20.0, normalize=True):
     """Each query against all keys, and against all hard negatives: (N, dim) each.
+
+    Under a distribution strategy N counts the rows of the replica's own share of the batch.
 
     Args:
         queries, keys: (N, dim); row i of one belongs to row i of the other.

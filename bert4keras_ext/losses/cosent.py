@@ -11,8 +11,9 @@ from bert4keras_ext.losses.contrastive import l2_normalize
 def cosent(labels, similarities, scale=20.0):
     """``log(1 + sum exp(scale (s_b - s_a)))`` over all pairs (a, b) with label a > label b.
 
-    One value for the whole batch; only the order of the labels matters: 0/1, classes in order
-    (entailment > neutral > contradiction) or scores. It takes O(n^2) memory: 16 MiB at n = 2048.
+    One value for the whole batch (on several replicas, for the share of each one); only the order
+    of the labels matters: 0/1, classes in order (entailment > neutral > contradiction) or scores.
+    It takes O(n^2) memory: 16 MiB at n = 2048.
 
     Args:
         labels: (n,).
@@ -46,7 +47,8 @@ def pair_cosines(vectors):
 def similarity_distillation(teacher, student, weight=100.0):
     """``weight / n^2 sum_ij (cos(u_i, u_j) - cos(v_i, v_j))^2``: keeps a teacher's similarities.
 
-    It is zero where the student's vectors are the teacher's up to a rotation and scaling.
+    It is zero where the student's vectors are the teacher's up to a rotation and scaling. Under a
+    distribution strategy every replica compares the rows of its own share of the batch only.
 
     Args:
         teacher, student: (n, dim) and (n, any dim).

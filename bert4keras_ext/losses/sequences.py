@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.exponentials import FORBIDDEN
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers import Loss as LossLayer
 from bert4keras_ext.losses.contrastive import contrastive_crossentropy, simcse_similarities
@@ -12,8 +13,8 @@ def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
 
     Args:
         y_true: (...) int token ids.
-        y_pred: (..., classes) logits.
-        label_smoothing: share of the label that goes to all classes alike.
+        y_pred: (..., classes) logits; classes at -inf are masked and get no gradient.
+        label_smoothing: share of the label that goes to all (unmasked) classes alike.
         gamma: 0 is plain cross-entropy; above 0, tokens that are right already count less (focal
             loss, arXiv 1708.02002; 2 is usual).
 
@@ -25,11 +26,14 @@ def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
     >>> round(float(token_crossentropy(ops.array([1]), ops.zeros((1, 4)))[0]), 4)
     1.3863
     """
-    logs = ops.log_softmax(ops.cast(y_pred, "float32"), axis=-1)
+    scores = ops.maximum(ops.cast(y_pred, "float32"), FORBIDDEN)
+    logs = ops.log_softmax(scores, axis=-1)
     target = ops.take_along_axis(logs, ops.cast(y_true, "int32")[..., None], axis=-1)[..., 0]
     loss = -target
     if label_smoothing:
-        loss = (1 - label_smoothing) * loss - label_smoothing * ops.mean(logs, axis=-1)
+        known = ops.cast(scores > FORBIDDEN, "float32")
+        mean = ops.sum(logs * known, axis=-1) / ops.maximum(ops.sum(known, axis=-1), 1.0)
+        loss = (1 - label_smoothing) * loss - label_smoothing * mean
     if gamma:
         loss = loss * ops.power(ops.maximum(-ops.expm1(target), 1e-12), gamma)
     return loss

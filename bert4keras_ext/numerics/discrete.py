@@ -13,19 +13,21 @@ def quantile_nodes(noise="normal", nodes=200):
     Args:
         noise: "gumbel", "normal", "laplace", "logistic" or "uniform" (of variance 1/12 around 0),
             or a function that gives the quantile of each share, an array in, an array out.
-        nodes: number K of nodes.
+        nodes: number K of nodes, 1 or more.
 
     Returns:
         A float64 array (nodes,), rising.
 
     Raises:
-        ValueError: for an unknown noise.
+        ValueError: for an unknown noise, or fewer than 1 node.
 
     Example:
 
     >>> quantile_nodes("uniform", 2).tolist()
     [-0.25, 0.25]
     """
+    if nodes < 1:
+        raise ValueError(f"nodes expects 1 or more, received {nodes}")
     shares = (np.arange(nodes) + 0.5) / nodes
     return _quantiles(noise)(shares)
 

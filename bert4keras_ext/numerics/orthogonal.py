@@ -50,31 +50,52 @@ def orthogonal_matrix(a, b, method="rotation"):
 
 
 def _rotation(a, b):
-    u, identity = a + b, np.eye(len(a))
-    if _is_zero(u):  # half a turn in the plane of a and e
-        if len(a) == 1:
+    cosine, sine, e = _angle(a, b)
+    if e is None:
+        if cosine < 0:
             raise ValueError("in one dimension no rotation carries a vector to its opposite")
-        e = _orthogonal_to(a)
-        return identity - 2 * np.outer(a, a) - 2 * np.outer(e, e)
-    return identity + 2 * np.outer(b, a) - 2 * np.outer(u, u) / (u @ u)
+        return np.eye(1)
+    plane = np.outer(a, a) + np.outer(e, e)
+    turn = np.outer(e, a) - np.outer(a, e)
+    return np.eye(len(a)) + (cosine - 1) * plane + sine * turn
 
 
 def _householder(a, b):
-    v, identity = a - b, np.eye(len(a))
-    if _is_zero(v):  # a stays; any mirror through a will do
-        if len(a) == 1:
+    cosine, sine, e = _angle(a, b)
+    if e is None:
+        if cosine > 0:
             raise ValueError("in one dimension no mirror leaves a vector where it is")
-        v = _orthogonal_to(a)
-    return identity - 2 * np.outer(v, v) / (v @ v)
+        return -np.eye(1)
+    half = np.arctan2(sine, cosine) / 2
+    v = np.sin(half) * a - np.cos(half) * e  # the direction of a - b
+    return np.eye(len(a)) - 2 * np.outer(v, v)
 
 
 def _reflection(a, b):
-    u, identity = a + b, np.eye(len(a))
-    if _is_zero(u):
-        if len(a) == 1:
-            return -identity
-        u = _orthogonal_to(a)
-    return 2 * np.outer(u, u) / (u @ u) - identity
+    cosine, sine, e = _angle(a, b)
+    if e is None:
+        return np.eye(1) * np.sign(cosine)
+    half = np.arctan2(sine, cosine) / 2
+    u = np.cos(half) * a + np.sin(half) * e  # the direction of a + b
+    return 2 * np.outer(u, u) - np.eye(len(a))
+
+
+def _angle(a, b):
+    """``b = cosine * a + sine * e`` with e a unit vector orthogonal to a (None in one dimension).
+
+    What is made of e is exact however near to a line a and b are, while a - b and a + b lose
+    their digits there.
+    """
+    cosine = a @ b
+    if len(a) == 1:
+        return cosine, 0.0, None
+    rest = b - cosine * a
+    sine = np.linalg.norm(rest)
+    e = rest / sine if sine > 0 else _orthogonal_to(a)
+    e = e - (e @ a) * a  # twice: a short rest is not quite orthogonal
+    size = np.linalg.norm(e)
+    e = e / size if size > 0.5 else _orthogonal_to(a)
+    return cosine, sine, e
 
 
 def _unit(x, name):
@@ -83,10 +104,6 @@ def _unit(x, name):
     if x.ndim != 1 or not length > 0 or not np.isfinite(length):
         raise ValueError(f"{name} expects a finite vector that is not zero, found {x!r}")
     return x / length
-
-
-def _is_zero(x):
-    return np.linalg.norm(x) < 1e-12
 
 
 def _orthogonal_to(a):

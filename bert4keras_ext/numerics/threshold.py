@@ -32,17 +32,30 @@ def optimal_threshold(labels, scores):
     y, s = y[order], s[order]
     # Right answers with the threshold before place k: negatives before it, positives from it on.
     right = np.concatenate([[0], np.cumsum(~y)]) + (y.sum() - np.concatenate([[0], np.cumsum(y)]))
-    gaps = np.concatenate([[np.inf], np.diff(s), [np.inf]])
+    with np.errstate(invalid="ignore"):  # inf - inf
+        gaps = np.concatenate([[np.inf], np.diff(s), [np.inf]])
     possible = gaps > 0  # equal scores cannot be told apart
     best = right[possible].max()
     candidates = np.flatnonzero(possible & (right == best))
     inner = candidates[(candidates > 0) & (candidates < len(s))]
     if len(inner):
         k = inner[np.argmax(gaps[inner])]
-        threshold = s[k - 1] + (s[k] - s[k - 1]) / 2
+        threshold = _between(s[k - 1], s[k])
     else:
         threshold = -np.inf if candidates[0] == 0 else np.inf
     return float(threshold), float(best / len(s))
+
+
+def _between(low, high):
+    """A number from low on and below high: the middle, where both are finite and not adjacent."""
+    if np.isinf(low) and np.isinf(high):
+        return 0.0
+    if np.isinf(low):
+        return high - abs(high) - 1
+    if np.isinf(high):
+        return low + abs(low) + 1
+    middle = low / 2 + high / 2
+    return middle if low <= middle < high else low
 
 
 def optimal_class_weights(labels, probabilities, rounds=20):

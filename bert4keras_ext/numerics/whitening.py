@@ -112,7 +112,7 @@ def _statistics(vectors):
         return vectors
     statistics = StreamingCovariance()
     if isinstance(vectors, np.ndarray) or (
-        isinstance(vectors, (list, tuple)) and np.ndim(vectors[0]) < 2
+        isinstance(vectors, (list, tuple)) and len(vectors) and np.ndim(vectors[0]) < 2
     ):
         return statistics.update(vectors)
     for batch in vectors:

@@ -110,15 +110,20 @@ class Adam(Exact, keras.optimizers.Adam):
         m = self._fade(self._momentums[index], rows, idle, self.beta_1, gradient)
         v = self._fade(self._velocities[index], rows, idle, self.beta_2, ops.square(gradient))
         if self.amsgrad:
-            v = ops.maximum(v, ops.take(self._velocity_hats[index], rows, axis=0))
+            v = ops.maximum(v, self._read(self._velocity_hats[index], rows))
             self._write(self._velocity_hats[index], rows, v)
         return old - self._step(m, v, learning_rate)
 
     def _fade(self, slot, rows, idle, beta, new):
-        old = ops.take(slot, rows, axis=0) * ops.power(ops.cast(beta, new.dtype), idle)
+        old = self._read(slot, rows) * ops.power(ops.cast(beta, new.dtype), idle)
         moment = old + (new - old) * (1 - beta)
         self._write(slot, rows, moment)
         return moment
+
+    def _read(self, slot, rows):
+        import tensorflow as tf
+
+        return tf.gather(slot.value, rows)  # of the variable: ops.take would read all of it
 
     def _write(self, slot, rows, values):
         import tensorflow as tf

@@ -1,7 +1,9 @@
 """Gradients of batch-coupled losses over batches of any size, in the memory of one chunk."""
 
+from numbers import Integral
+
 import keras
-from keras import ops, tree
+from keras import tree
 
 from bert4keras_ext.backend.registration import register
 
@@ -32,7 +34,7 @@ class ContrastiveAccumulationModel(keras.Model):
     - Cost: one more forward pass (of four units of work instead of three), twice the tracing.
     - Memory: the activations of one chunk, the outputs and their gradients of all rows, and one
       dense gradient of each weight (of embedding tables too, whose gradients are not sparse here).
-      What the loss itself needs comes on top: 64 MiB a float32 table of 4096 x 4096 similarities.
+      What the loss itself needs comes on top: ContrastiveLoss takes 0.4 GiB for 4096 rows.
     - The last chunk is smaller where ``chunk_size`` does not divide the batch. Partners of the loss
       need not be in one chunk. If the model itself joins rows (two sentences into one cosine),
       take a ``chunk_size`` that does not cut them apart.
@@ -40,7 +42,9 @@ class ContrastiveAccumulationModel(keras.Model):
       and metrics of layers advance once a chunk, in pass 1; pass 2 starts from the old values and
       leaves no trace.
     - Under a distribution strategy each replica compares, and cuts into chunks, its own share.
-    - Training needs the TensorFlow backend.
+    - Training needs the TensorFlow backend. A loop of your own under XLA, for batches of a size that
+      the trace does not know, needs ``compile(jit_compile=True)`` as well: XLA's chunks are planned
+      otherwise.
 
     Args:
         inputs, outputs, name: of a functional `keras.Model`; any number of both. Inputs and
@@ -62,28 +66,29 @@ class ContrastiveAccumulationModel(keras.Model):
 
     Example:
 
+    >>> import numpy as np
     >>> from bert4keras_ext.losses import ContrastiveLoss
     >>> tokens = keras.Input((8,), dtype="int32")
     >>> x = keras.layers.Dropout(0.1)(keras.layers.Embedding(20, 4)(tokens))
     >>> vectors = keras.layers.GlobalAveragePooling1D()(x)
     >>> model = ContrastiveAccumulationModel(tokens, vectors, chunk_size=16)
     >>> model.compile("adam", ContrastiveLoss())
-    >>> rows = ops.repeat(ops.reshape(ops.arange(160) % 20, (20, 8)), 2, axis=0)
-    >>> history = model.fit(rows, ops.zeros((40, 1)), batch_size=40, verbose=0)
+    >>> rows = np.random.default_rng(0).integers(0, 20, (30, 8)).repeat(2, axis=0)  # SimCSE
+    >>> history = model.fit(rows, np.zeros((60, 1)), batch_size=60, shuffle=False, verbose=0)
 
     Source: GradCache, arXiv 2101.06983; article 8471.
     """
 
     def __init__(self, inputs, outputs, name=None, *, chunk_size=64, layer_losses=None, **kwargs):
         super().__init__(inputs, outputs, name=name, **kwargs)
-        is_integer = isinstance(chunk_size, int) and not isinstance(chunk_size, bool)
+        is_integer = isinstance(chunk_size, Integral) and not isinstance(chunk_size, bool)
         if not is_integer or chunk_size < 1:
             raise ValueError(
                 f"chunk_size expects the number of rows in memory, 1 or more, found {chunk_size!r}"
             )
         if layer_losses not in LAYER_LOSSES:
             raise ValueError(f"layer_losses expects one of {LAYER_LOSSES}, found {layer_losses!r}")
-        self.chunk_size = chunk_size
+        self.chunk_size = int(chunk_size)
         self.layer_losses = layer_losses
         # The same layers without the chunks. Not tracked: it has no weights of its own to save.
         self.__dict__["_plain"] = keras.Model(self.input, self.output, name=self.name)
@@ -123,8 +128,8 @@ def _checked(leaves, inputs):
     for leaf in leaves:
         if isinstance(leaf, composite):
             raise TypeError(
-                f"expected dense inputs, which can be cut into chunks, found {type(leaf).__name__}: "
-                "pad them first"
+                "expected dense inputs, which can be cut into chunks, found "
+                f"{type(leaf).__name__}: pad them first"
             )
     leaves = [None if leaf is None else tf.convert_to_tensor(leaf) for leaf in leaves]
     rows = [leaf.shape[0] if leaf.shape.rank else 0 for leaf in leaves if leaf is not None]
@@ -250,50 +255,57 @@ class _Chunks:
         import tensorflow as tf
 
         floats = [i for i, x in enumerate(rows) if x.dtype.is_floating]
-        kept = [i for i, dtype in enumerate(self.dtypes) if "float" in dtype]
         upstream = [
-            tf.zeros_like(outputs[i]) if of_outputs[i] is None else of_outputs[i] for i in kept
+            tf.zeros_like(x) if g is None else g
+            for x, g in zip(outputs, of_outputs)
+            if x.dtype.is_floating
         ]
-        of_loss = tf.zeros(()) if of_loss is None else of_loss
         connected = [False] * len(self.weights)
 
         def step(start, size, offsets, state, sums):
-            chunk = _cut(rows, start, size)
-            sources = [chunk[i] for i in floats]
-            with tf.GradientTape() as tape:
-                tape.watch(sources)
-                found, loss, state = self.run(chunk, size, state, ())
-            targets = [found[i] for i in kept]
-            lengths = [tf.shape(x)[0] for x in targets]
-            seeds = [_rows_of(g, n, size) for g, n, size in zip(upstream, offsets, lengths)]
-            if self.has_loss:
-                targets, seeds = [*targets, loss], [*seeds, of_loss]
-            every = [*sources, *[variable.value for variable in self.weights]]
-            gradients = tape.gradient(targets, every, seeds)
-            of_rows, of_weights = gradients[: len(floats)], gradients[len(floats) :]
-            of_rows = [tf.zeros_like(x) if g is None else g for x, g in zip(sources, of_rows)]
+            seeds = upstream, offsets, of_loss
+            found = self._run_back(_cut(rows, start, size), size, state, seeds)
+            of_rows, of_weights, offsets, state = found
             connected[:] = [g is not None for g in of_weights]
-            sums = [_added(total, g) for total, g in zip(sums, of_weights)]
-            return of_rows, [n + m for n, m in zip(offsets, lengths)], state, sums
+            return of_rows, offsets, state, [_added(x, g) for x, g in zip(sums, of_weights)]
 
         def body(index, arrays, offsets, state, sums):
             of_rows, *rest = step(*self._chunk(index), offsets, state, sums)
             return index + 1, _write(arrays, index, of_rows), *rest
 
+        arrays = self._arrays([rows[i].dtype for i in floats])
         sums = [tf.zeros(w.shape, _wide(w.dtype)) for w in self.weights]
-        arrays, offsets, state, sums = self._loop(
-            body, self._arrays([rows[i].dtype for i in floats]), [0 for _ in kept], state, sums
-        )
+        values = self._loop(body, arrays, [0 for _ in upstream], state, sums)
+        arrays, offsets, state, sums = values
         last = None
         if self.rest is not None:
             last, _, _, sums = step(self.loops * self.size, self.rest, offsets, state, sums)
-        shapes = [rows[i].shape[1:] for i in floats]
-        of_floats = dict(zip(floats, self._join(arrays, last, shapes)))
-        of_weights = [
-            tf.cast(total, w.dtype) if is_connected else None
-            for total, w, is_connected in zip(sums, self.weights, connected)
-        ]
+        of_floats = self._join(arrays, last, [rows[i].shape[1:] for i in floats])
+        of_floats = dict(zip(floats, of_floats))
+        sums = [tf.cast(x, w.dtype) for x, w in zip(sums, self.weights)]
+        # What no output depends on has no gradient, not one of zeros, as without chunks.
+        of_weights = [x if is_connected else None for x, is_connected in zip(sums, connected)]
         return [of_floats.get(i) for i in range(len(rows))], of_weights
+
+    def _run_back(self, chunk, size, state, seeds):
+        """(gradients of float inputs, of weights, offsets of the next chunk, state after)."""
+        import tensorflow as tf
+
+        upstream, offsets, of_loss = seeds
+        sources = [x for x in chunk if x.dtype.is_floating]
+        with tf.GradientTape() as tape:
+            tape.watch(sources)
+            found, loss, state = self.run(chunk, size, state, ())
+        targets = [x for x in found if x.dtype.is_floating]
+        # Outputs may have fewer rows than inputs, such as one a pair.
+        lengths = [tf.shape(x)[0] for x in targets]
+        gradients = [_rows_of(g, n, size) for g, n, size in zip(upstream, offsets, lengths)]
+        if self.has_loss and of_loss is not None:
+            targets, gradients = [*targets, loss], [*gradients, of_loss]
+        found = tape.gradient(targets, [*sources, *[w.value for w in self.weights]], gradients)
+        of_rows = [tf.zeros_like(x) if g is None else g for x, g in zip(sources, found)]
+        offsets = [n + length for n, length in zip(offsets, lengths)]
+        return of_rows, found[len(sources) :], offsets, state
 
     def run(self, chunk, size, state, known):
         """One chunk from given values of the state: (outputs and masks, loss, state after)."""
@@ -329,7 +341,7 @@ class _Chunks:
             )
 
     def _loss_of(self, losses, size):
-        """The losses of layers, weighted with the chunk's share of the rows where they are means."""
+        """The losses of layers; those that are means weigh as much as the chunk has of the rows."""
         import tensorflow as tf
 
         if not losses:
@@ -343,7 +355,7 @@ class _Chunks:
         total = sum(tf.reduce_sum(tf.cast(loss, "float32")) for loss in losses)
         if self.layer_losses == "sum":
             return total
-        return total * (tf.cast(size, "float32") / tf.cast(self.rows, "float32"))
+        return total * (tf.cast(size, total.dtype) / tf.cast(self.rows, total.dtype))
 
     def _chunk(self, index):
         """(start, size) of a chunk in the loop."""
@@ -372,7 +384,7 @@ class _Chunks:
         return values
 
     def _join(self, arrays, last, shapes):
-        """The rows of all chunks: those in the arrays, and those of the last one if there is any."""
+        """The rows of all chunks: those in the arrays, then those of the last one, if any."""
         import tensorflow as tf
 
         def all_chunks():
@@ -382,7 +394,9 @@ class _Chunks:
         if isinstance(self.loops, int):
             joined = all_chunks() if self.loops else last
         else:
-            joined = tf.cond(self.loops > 0, all_chunks, lambda: list(last)) if last else all_chunks()
+            joined = (
+                tf.cond(self.loops > 0, all_chunks, lambda: list(last)) if last else all_chunks()
+            )
         for tensor, shape in zip(joined, shapes):
             tensor.set_shape([None, *shape])
         return list(joined)
@@ -404,9 +418,7 @@ def _rows_of(x, start, size):
     import tensorflow as tf
 
     rest = tf.shape(x)[1:]
-    found = tf.slice(
-        x, tf.concat([[start], tf.zeros_like(rest)], 0), tf.concat([[size], rest], 0)
-    )
+    found = tf.slice(x, tf.concat([[start], tf.zeros_like(rest)], 0), tf.concat([[size], rest], 0))
     found.set_shape([size if isinstance(size, int) else None, *x.shape[1:]])
     return found
 

@@ -205,3 +205,54 @@ def test_masked_places_are_minus_infinity_in_every_precision():
         out = ops.cast(ConditionalRandomField(dtype=policy)(x, mask=mask), "float32")
         assert np.all(np.isneginf(np.asarray(out)[1, 2:]))
         assert np.all(np.isfinite(np.asarray(out)[0]))
+
+
+@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("cls", [ConditionalRandomField, MaximumEntropyMarkovModel])
+def test_sequences_of_one_label(cls, jit):
+    """Softmax cross-entropy, and for a CRF the largest score."""
+    import tensorflow as tf
+
+    scores = np.random.default_rng(7).normal(size=(3, 1, 4)).astype("float32")
+    labels = np.array([[2], [0], [3]])
+    layer = cls()
+    layer.build(scores.shape)
+    loss = tf.function(lambda x: layer.sparse_loss(labels, layer(x)), jit_compile=jit)(scores)
+    exact = scores[:, 0].astype("float64")
+    wanted = np.log(np.exp(exact).sum(-1)) - exact[np.arange(3), labels[:, 0]]
+    wanted = wanted if cls is ConditionalRandomField else wanted.mean()
+    np.testing.assert_allclose(loss, wanted, rtol=1e-5)
+    if cls is ConditionalRandomField:
+        decoded = tf.function(lambda x: layer.decode(x), jit_compile=jit)(scores)
+        np.testing.assert_array_equal(decoded, scores.argmax(-1))
+
+
+@pytest.mark.parametrize("cls", [ConditionalRandomField, MaximumEntropyMarkovModel])
+def test_labels_of_masked_places_may_be_anything(cls):
+    scores = np.random.default_rng(8).normal(size=(3, 6, 3)).astype("float32")
+    labels, mask = np.random.default_rng(9).integers(0, 3, (3, 6)), MASKS["middle"]
+    layer = cls()
+    logits = layer(scores, mask=mask)
+    wanted = np.asarray(layer.sparse_loss(labels, logits))
+    for filler in (-1, -100, 7):
+        found = layer.sparse_loss(np.where(mask, labels, filler), logits)
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_equals_pytorch_crf():
+    """Where it is installed: its starts and ends are scores of the first and last place."""
+    torch = pytest.importorskip("torch")
+    torchcrf = pytest.importorskip("torchcrf")
+    scores = np.random.default_rng(10).normal(size=(3, 6, 4)).astype("float32")
+    labels, mask = np.random.default_rng(11).integers(0, 4, (3, 6)), MASKS["end"]
+    layer, other = ConditionalRandomField(), torchcrf.CRF(4, batch_first=True)
+    logits = layer(scores, mask=mask)
+    with torch.no_grad():
+        other.start_transitions[:], other.end_transitions[:] = 0, 0
+        other.transitions[:] = torch.tensor(np.asarray(layer.trans))
+    x, y, m = torch.tensor(scores), torch.tensor(labels), torch.tensor(mask)
+    wanted = -other(x, y, m, reduction="none").detach().numpy()
+    np.testing.assert_allclose(layer.sparse_loss(labels, logits), wanted, rtol=1e-5, atol=1e-5)
+    decoded = np.asarray(layer.decode(logits))
+    for row, path in enumerate(other.decode(x, m)):
+        assert decoded[row, : len(path)].tolist() == path

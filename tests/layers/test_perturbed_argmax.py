@@ -1,5 +1,6 @@
 """PerturbedArgmax against its NumPy form, softmax and central differences."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -43,3 +44,14 @@ def test_citizenship():
 def test_unknown_noises_name_the_known_ones():
     with pytest.raises(ValueError, match="gumbel.*received 'cauchy'"):
         PerturbedArgmax("cauchy")
+
+
+def test_the_symbolic_output_is_float32_as_the_real_one_is():
+    layer = PerturbedArgmax(dtype="mixed_float16")
+    assert layer(keras.Input((4,))).dtype == "float32"
+    assert keras.backend.standardize_dtype(layer(np.ones((2, 4), "float32")).dtype) == "float32"
+
+
+def test_no_nodes_are_refused():
+    with pytest.raises(ValueError, match="nodes expects 1 or more, received 0"):
+        PerturbedArgmax(nodes=0)

@@ -41,3 +41,9 @@ def test_saved_with_the_model_and_in_any_precision(tmp_path):
 def test_too_many_components_are_refused():
     with pytest.raises(ValueError, match="n_components expects 1 to 6, received 7"):
         Whitening(7).adapt(ROWS)
+
+
+def test_the_symbolic_output_is_float32_as_the_real_one_is():
+    layer = Whitening(dtype="mixed_float16")
+    assert layer(keras.Input((4,))).dtype == "float32"
+    assert keras.backend.standardize_dtype(layer(np.ones((2, 4), "float32")).dtype) == "float32"

@@ -72,3 +72,17 @@ def test_as_a_keras_loss():
 def test_unknown_weightings_name_the_known_ones():
     with pytest.raises(ValueError, match="article.*received 'mine'"):
         RDropLoss(weighting="mine")
+
+
+@pytest.mark.parametrize("soft", [False, True])
+def test_masked_classes_take_no_part(soft):
+    """As if they were not there, with gradient 0, not NaN."""
+    scores = np.random.default_rng(7).normal(size=(4, 5)).astype("float32")
+    scores[:, 3:] = -np.inf
+    labels = np.array([0, 0, 2, 2])
+    wide, narrow = (np.eye(n, dtype="float32")[labels] if soft else labels for n in (5, 3))
+    value, gradient = with_gradient(lambda x: r_drop(wide, x), scores)
+    wanted, slope = with_gradient(lambda x: r_drop(narrow, x), scores[:, :3])
+    np.testing.assert_allclose(value, wanted, rtol=1e-6)
+    np.testing.assert_allclose(gradient[:, :3], slope, atol=1e-6)
+    assert not gradient[:, 3:].any()

@@ -199,3 +199,16 @@ def test_no_dense_label_tensor_is_made_from_sparse_ones():
     )
     kinds = {node.op for node in graph.graph.as_graph_def().node}
     assert "OneHot" not in kinds and "ScatterNd" not in kinds
+
+
+@pytest.mark.parametrize("jit", [False, True])
+def test_a_batch_without_any_positive_class_at_all(jit):
+    """Rows filled up to the longest have no column at all then."""
+    import tensorflow as tf
+
+    scores = np.random.default_rng(6).normal(size=(2, 3, 4, 4)).astype("float32")
+    scores[:, :, 0, 0] = -np.inf
+    function = tf.function(sparse_global_pointer_crossentropy, jit_compile=jit)
+    found = function(np.zeros((2, 3, 0, 2), "int32"), scores)
+    wanted = global_pointer_crossentropy(np.zeros_like(scores), scores)
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)

@@ -107,3 +107,27 @@ def test_in_a_model_that_has_no_other_loss(tmp_path):
     model.save(tmp_path / "m.keras")
     again = keras.models.load_model(tmp_path / "m.keras")
     assert again.layers[-1].get_config() == model.layers[-1].get_config()
+
+
+def test_masked_classes_take_no_part():
+    """As if they were not there, label smoothing included, with gradient 0, not NaN."""
+    scores = np.random.default_rng(8).normal(size=(4, 5)).astype("float32")
+    scores[:, 3:] = -np.inf
+    labels = np.array([0, 1, 2, 2])
+
+    def function(x):
+        return token_crossentropy(labels, x, label_smoothing=0.1, gamma=2.0)
+
+    value, gradient = with_gradient(function, scores)
+    wanted, slope = with_gradient(function, scores[:, :3])
+    np.testing.assert_allclose(value, wanted, rtol=1e-6)
+    np.testing.assert_allclose(gradient[:, :3], slope, atol=1e-6)
+    assert not gradient[:, 3:].any()
+
+
+def test_a_masked_token_without_any_class_leaves_gradients_finite():
+    scores = np.array([[[1.0, 2.0], [-np.inf, -np.inf]]], "float32")
+    value, gradient = with_gradient(
+        lambda x: seq2seq_crossentropy([[0, 0]], x, np.array([[1, 0]])), scores
+    )
+    assert np.isfinite(value) and np.all(np.isfinite(gradient)) and not gradient[0, 1].any()

@@ -64,3 +64,8 @@ def test_far_tails_stay_finite_in_the_logarithm():
 def test_unknown_noises_name_the_known_ones():
     with pytest.raises(ValueError, match="gumbel.*received 'cauchy'"):
         perturbed_argmax_probabilities([0.0, 1.0], "cauchy")
+
+
+def test_no_nodes_are_refused():
+    with pytest.raises(ValueError, match="nodes expects 1 or more, received 0"):
+        quantile_nodes("normal", 0)

@@ -56,3 +56,19 @@ def test_one_dimension():
 def test_bad_input(a, b, method, message):
     with pytest.raises(ValueError, match=message):
         orthogonal_matrix(a, b, method)
+
+
+@pytest.mark.parametrize("method", ["rotation", "householder", "reflection"])
+@pytest.mark.parametrize("distance", [1e-6, 1e-9, 1e-11, 1e-13, 1e-15, 1e-16])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_exact_near_the_singular_directions(method, distance, sign):
+    """b is nearly a or nearly -a: float64 eps times a few, however near."""
+    rng = np.random.default_rng(9)
+    a = rng.normal(size=7)
+    a /= np.linalg.norm(a)
+    b = sign * a + distance * rng.normal(size=7)
+    b /= np.linalg.norm(b)
+    t = orthogonal_matrix(a, b, method)
+    np.testing.assert_allclose(t @ a, b, atol=2e-15)
+    np.testing.assert_allclose(t.T @ t, np.eye(7), atol=2e-15)
+    assert np.linalg.det(t) * {"rotation": 1, "householder": -1, "reflection": 1}[method] > 0

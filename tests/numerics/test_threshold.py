@@ -79,3 +79,20 @@ def test_two_classes_equal_the_binary_scan():
 def test_bad_input(labels, scores, message):
     with pytest.raises(ValueError, match=message):
         optimal_threshold(labels, scores)
+
+
+def test_neighbouring_floats_are_told_apart():
+    """The middle of two neighbours is rounded to one of them: it must be the lower one."""
+    for low in np.random.default_rng(8).random(50):
+        high = np.nextafter(low, 9)
+        threshold, accuracy = optimal_threshold([0, 1], [low, high])
+        assert accuracy == 1 and not low > threshold and high > threshold
+
+
+@pytest.mark.parametrize(
+    "low, high", [(-np.inf, 0.3), (0.3, np.inf), (-np.inf, np.inf), (-np.inf, 1e300),
+                  (-np.inf, -1e308), (1e300, np.inf), (-1.7e308, 1.7e308)],
+)  # fmt: skip
+def test_infinite_and_huge_scores(low, high):
+    threshold, accuracy = optimal_threshold([0, 0, 1, 1], [low, low, high, high])
+    assert accuracy == 1 and not low > threshold and high > threshold

@@ -60,3 +60,8 @@ def test_bad_input():
         whitening(np.zeros((0, 3)))
     with pytest.raises(ValueError, match=r"rows \(n, 6\), found \(3, 2\)"):
         StreamingCovariance().update(ROWS).update(np.zeros((3, 2)))
+
+
+def test_no_rows_are_refused():
+    with pytest.raises(ValueError, match="no rows have been seen"):
+        whitening([])
