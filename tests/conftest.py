@@ -36,7 +36,8 @@ def pytest_sessionfinish(session):
 def pytest_testnodedown(node):
     from tests.models.recorded_models import RESULTS
 
-    RESULTS.extend(tuple(row) for row in getattr(node, "workeroutput", {}).get("recorded_models", ()))
+    rows = getattr(node, "workeroutput", {}).get("recorded_models", ())
+    RESULTS.extend(tuple(row) for row in rows)
 
 
 def pytest_terminal_summary(terminalreporter):
