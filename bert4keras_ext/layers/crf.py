@@ -101,6 +101,9 @@ class ConditionalRandomField(ChainLayer):
 
     Inputs and output: (batch, length, labels), with a mask or none; the output has none.
 
+    Raises:
+        ValueError: for a lr_multiplier that is not positive.
+
     Example:
 
     >>> crf = ConditionalRandomField()

@@ -35,6 +35,9 @@ class GlobalPointer(Layer):
     Inputs: (batch, length, dim) with a mask or none. Output: (batch, heads, length, length), start
     before end, without a mask.
 
+    Raises:
+        ValueError: for an odd head_size with RoPE.
+
     Example:
 
     >>> tuple(GlobalPointer(heads=3, head_size=8)(ops.ones((2, 5, 16))).shape)

@@ -28,6 +28,9 @@ class MaximumEntropyMarkovModel(ChainLayer):
 
     Inputs and output: (batch, length, labels), with a mask or none; the output has none.
 
+    Raises:
+        ValueError: for a lr_multiplier that is not positive.
+
     Example:
 
     >>> memm = MaximumEntropyMarkovModel()

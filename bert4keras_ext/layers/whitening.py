@@ -27,6 +27,9 @@ class Whitening(Layer):
         adapt(vectors): sets the map from an array (n, dim) or an iterable of such batches, in one
             pass without keeping rows.
 
+    Raises:
+        ValueError: for more components than dimensions, or an ``adapt`` to no rows.
+
     Example:
 
     >>> layer = Whitening(n_components=2)

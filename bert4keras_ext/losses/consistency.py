@@ -89,6 +89,9 @@ class RDropLoss(Loss):
         alpha, weighting: see ``r_drop``.
         **kwargs: name, reduction.
 
+    Raises:
+        ValueError: for an unknown weighting.
+
     Example:
 
     >>> loss = RDropLoss(alpha=4.0)

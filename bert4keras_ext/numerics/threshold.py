@@ -32,7 +32,7 @@ def optimal_threshold(labels, scores):
     y, s = y[order], s[order]
     # Right answers with the threshold before place k: negatives before it, positives from it on.
     right = np.concatenate([[0], np.cumsum(~y)]) + (y.sum() - np.concatenate([[0], np.cumsum(y)]))
-    with np.errstate(invalid="ignore"):  # inf - inf
+    with np.errstate(invalid="ignore", over="ignore"):  # inf - inf; the largest floats
         gaps = np.concatenate([[np.inf], np.diff(s), [np.inf]])
     possible = gaps > 0  # equal scores cannot be told apart
     best = right[possible].max()
@@ -50,10 +50,11 @@ def _between(low, high):
     """A number from low on and below high: the middle, where both are finite and not adjacent."""
     if np.isinf(low) and np.isinf(high):
         return 0.0
-    if np.isinf(low):
-        return high - abs(high) - 1
-    if np.isinf(high):
-        return low + abs(low) + 1
+    with np.errstate(over="ignore"):
+        if np.isinf(low):
+            return high - abs(high) - 1
+        if np.isinf(high):
+            return low + abs(low) + 1
     middle = low / 2 + high / 2
     return middle if low <= middle < high else low
 

@@ -21,7 +21,7 @@ def checked_leaves(leaves, inputs):
         names = [tensor.name for tensor in inputs]
         raise ValueError(
             f"expected inputs {names} with the same number of rows, at least one, found shapes "
-            f"{[tuple(leaf.shape) for leaf in leaves if leaf is not None]}"
+            + ", ".join(str(leaf.shape) for leaf in leaves if leaf is not None)
         )
     return leaves
 

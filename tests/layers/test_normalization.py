@@ -7,6 +7,7 @@ from keras import ops
 from bert4keras_ext.layers import LayerNormalization, ScaleOffset
 from tests.harness import check_layer
 from tests.recorded import recorded_case
+from tests.shared import oracle
 
 NORMS = ["ln_default", "ln_eps", "ln_no_var", "ln_rms", "ln_rms_plain", "ln_const_row",
          "ln_cond", "ln_cond_hidden", "ln_cond_rms"]  # fmt: skip
@@ -65,3 +66,10 @@ def test_a_condition_that_is_missing_or_not_expected():
         LayerNormalization(conditional=True)(ops.ones((1, 4)))
     with pytest.raises(ValueError, match="conditional=True"):
         LayerNormalization()(ops.ones((1, 4)), condition=ops.ones((1, 2)))
+
+
+def test_root_mean_square_equals_bert4keras():
+    recorded = np.load(oracle("bert4keras") / "backend.npz")
+    x = recorded["seqmask/in"]
+    layer = LayerNormalization(zero_mean=False, scale=False, offset=False, epsilon=0.0)
+    np.testing.assert_allclose(layer(x) * recorded["rms/out"], x, atol=2e-6)

@@ -19,13 +19,13 @@ def pairs():
 def test_properties(method):
     for a, b in pairs():
         t, n = orthogonal_matrix(a, b, method), len(a)
-        np.testing.assert_allclose(t @ t.T, np.eye(n), atol=1e-7)
-        np.testing.assert_allclose(t @ a / np.linalg.norm(a), b / np.linalg.norm(b), atol=1e-7)
+        np.testing.assert_allclose(t @ t.T, np.eye(n), atol=1e-14)
+        np.testing.assert_allclose(t @ a / np.linalg.norm(a), b / np.linalg.norm(b), atol=1e-14)
         wanted = {"rotation": 1, "householder": -1, "reflection": (-1) ** (n - 1)}[method]
-        assert abs(np.linalg.det(t) - wanted) < 1e-6
+        assert abs(np.linalg.det(t) - wanted) < 1e-12
         if method != "rotation":
-            np.testing.assert_allclose(t, t.T, atol=1e-7)
-            np.testing.assert_allclose(t @ b / np.linalg.norm(b), a / np.linalg.norm(a), atol=1e-7)
+            np.testing.assert_allclose(t, t.T, atol=1e-14)
+            np.testing.assert_allclose(t @ b / np.linalg.norm(b), a / np.linalg.norm(a), atol=1e-14)
 
 
 @pytest.mark.parametrize("method, sign", [("rotation", 1), ("householder", 1), ("reflection", -1)])
