@@ -18,7 +18,7 @@ make one). Within a row everything is compared with its first line, in this run:
 Every measurement is a process of its own, and in each round all take their turn (A B C, A B C).
 Ratios are medians over rounds of line / first line within the round; "MB" is the peak above what
 the imports took: data, compiling and the step.
-@MEASURED@"""
+"""
 
 import argparse
 import json

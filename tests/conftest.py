@@ -24,6 +24,18 @@ def _restore_global_state():
     activations.set_gelu(gelu)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _forget_the_models_of_a_file():
+    """Keras keeps every model's graphs alive: thousands of tests would fill the memory."""
+    yield
+    import gc
+
+    import keras
+
+    keras.utils.clear_session()
+    gc.collect()
+
+
 def pytest_sessionfinish(session):
     """A worker process hands over what it compared."""
     if hasattr(session.config, "workeroutput"):

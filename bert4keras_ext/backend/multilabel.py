@@ -113,6 +113,9 @@ def global_pointer_crossentropy(y_true, y_pred):
 
     The mean over the heads (types) of ``multilabel_categorical_crossentropy`` over n * n spans.
 
+    Raises:
+        ValueError: for labels of another shape, such as (start, end) pairs.
+
     Example:
 
     >>> x = ops.zeros((2, 3, 4, 4))
@@ -121,6 +124,13 @@ def global_pointer_crossentropy(y_true, y_pred):
 
     Source: article 8373.
     """
+    y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
+    sizes = zip(y_true.shape, y_pred.shape)
+    if any(None not in pair and pair[0] != pair[1] for pair in sizes):
+        raise ValueError(
+            f"expected labels of the shape of the scores, {tuple(y_pred.shape)}, found "
+            f"{tuple(y_true.shape)}; (start, end) pairs belong to the sparse form"
+        )
     return ops.mean(
         multilabel_categorical_crossentropy(_spans_last(y_true), _spans_last(y_pred)), axis=-1
     )
@@ -137,6 +147,9 @@ def sparse_global_pointer_crossentropy(y_true, y_pred):
     Returns:
         Float32 (batch,).
 
+    Raises:
+        ValueError: for labels that are no pairs, such as dense ones.
+
     Example:
 
     >>> spans = ops.array([[[[1, 2], [0, 0]]]])
@@ -146,6 +159,11 @@ def sparse_global_pointer_crossentropy(y_true, y_pred):
     Source: article 8888.
     """
     pairs = ops.cast(y_true, "int32")
+    if len(pairs.shape) != 4 or pairs.shape[-1] not in (2, None):
+        raise ValueError(
+            f"expected (start, end) pairs (batch, heads, k, 2), found {tuple(pairs.shape)}; dense "
+            "labels (batch, heads, n, n) belong to the form that is not sparse"
+        )
     places = pairs[..., 0] * ops.shape(y_pred)[-1] + pairs[..., 1]
     scores = _spans_last(y_pred)
     return ops.mean(

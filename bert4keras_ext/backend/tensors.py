@@ -35,3 +35,15 @@ def broadcast_rows(tensor, ndim):
     while len(tensor.shape) < ndim:
         tensor = ops.expand_dims(tensor, 1)
     return tensor
+
+
+def neighbours(x):
+    """Rows 2i and rows 2i + 1 of (2n, ...), as two tensors (n, ...); an odd number is refused."""
+    rows = x.shape[0]
+    if rows is not None and rows % 2:
+        raise ValueError(
+            f"pairs stand in neighbouring rows: expected an even number of rows, found {rows}. "
+            "Use an even batch size, and drop what is left over at the end"
+        )
+    pairs = ops.reshape(x, (-1, 2, *ops.shape(x)[1:]))  # fails for an odd number known only later
+    return pairs[:, 0], pairs[:, 1]

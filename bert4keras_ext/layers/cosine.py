@@ -8,10 +8,11 @@ from bert4keras_ext.layers.base import Layer
 
 
 def l2_normalize(x, axis=-1):
-    """x with length 1 along an axis, in float32; zeros stay zeros, with finite gradients."""
+    """x with length 1 along an axis, in float32; zeros stay zeros, with gradient 0."""
     x = ops.cast(x, "float32")
     square = ops.sum(ops.square(x), axis=axis, keepdims=True)
-    return x * ops.rsqrt(ops.maximum(square, 1e-12))
+    # A slope of 1e6 at zero would be infinite in float16.
+    return x * ops.where(square > 0, ops.rsqrt(ops.maximum(square, 1e-12)), 0.0)
 
 
 @register

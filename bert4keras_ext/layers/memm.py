@@ -29,7 +29,7 @@ class MaximumEntropyMarkovModel(ChainLayer):
     Inputs and output: (batch, length, labels), with a mask or none; the output has none.
 
     Raises:
-        ValueError: for a lr_multiplier that is not positive.
+        ValueError: for a lr_multiplier or a hidden_dim that is not positive.
 
     Example:
 
@@ -43,6 +43,8 @@ class MaximumEntropyMarkovModel(ChainLayer):
 
     def __init__(self, lr_multiplier=1, hidden_dim=None, **kwargs):
         super().__init__(lr_multiplier, **kwargs)
+        if hidden_dim is not None and hidden_dim < 1:
+            raise ValueError(f"hidden_dim expects None, or 1 or more; received {hidden_dim}")
         self.hidden_dim = hidden_dim
 
     def build(self, input_shape):

@@ -4,6 +4,7 @@ from keras import ops
 
 from bert4keras_ext.backend.masking import sequence_masking
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.backend.tensors import neighbours
 from bert4keras_ext.layers.base import Layer
 
 
@@ -117,6 +118,9 @@ class SentencePairFeatures(Layer):
     Inputs: a list [u, v] of (batch, dim), or one tensor (2 * batch, dim) with pairs in
     neighbouring rows; output (batch, 3 * dim).
 
+    Raises:
+        ValueError: for an odd number of rows in one tensor.
+
     Example:
 
     >>> tuple(SentencePairFeatures()(ops.ones((4, 8))).shape)
@@ -126,7 +130,7 @@ class SentencePairFeatures(Layer):
     """
 
     def call(self, inputs):
-        u, v = inputs if isinstance(inputs, (list, tuple)) else (inputs[0::2], inputs[1::2])
+        u, v = inputs if isinstance(inputs, (list, tuple)) else neighbours(inputs)
         return ops.concatenate([u, v, ops.abs(u - v)], axis=-1)
 
     def compute_mask(self, inputs, previous_mask=None):

@@ -4,6 +4,7 @@ from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.backend.tensors import neighbours
 from bert4keras_ext.losses.base import Loss
 
 # Weights of (CE1 + CE2, KL12 + KL21) beside alpha, a pair of rows.
@@ -51,7 +52,7 @@ def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
         Float32 (N,), one value a pair.
 
     Raises:
-        ValueError: for an unknown weighting.
+        ValueError: for an unknown weighting, or an odd number of rows.
 
     Example:
 
@@ -64,9 +65,10 @@ def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
     if weighting not in WEIGHTINGS:
         raise ValueError(f"weighting expects one of {sorted(WEIGHTINGS)}, received {weighting!r}")
     of_labels, of_divergence = WEIGHTINGS[weighting]
-    errors = _crossentropy(y_true, _log_softmax(y_pred))
-    divergence = symmetric_kl(y_pred[0::2], y_pred[1::2])
-    return of_labels * (errors[0::2] + errors[1::2]) + of_divergence * alpha * divergence
+    y_pred = ops.convert_to_tensor(y_pred)
+    divergence = symmetric_kl(*neighbours(y_pred))
+    first, second = neighbours(_crossentropy(y_true, _log_softmax(y_pred)))
+    return of_labels * (first + second) + of_divergence * alpha * divergence
 
 
 def _crossentropy(y_true, logs):

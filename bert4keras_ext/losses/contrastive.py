@@ -4,6 +4,7 @@ from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp, log_sum_exp
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.backend.tensors import neighbours
 from bert4keras_ext.losses.base import Loss
 
 METHODS = ("infonce", "flatnce")
@@ -67,10 +68,11 @@ def _gaps(y_true, y_pred):
 
 
 def l2_normalize(x):
-    """Rows of length 1; a row of zeros stays zeros, with a finite gradient. Float32."""
+    """Rows of length 1; a row of zeros stays zeros, with gradient 0. Float32."""
     x = ops.cast(x, "float32")
     square = ops.sum(ops.square(x), axis=-1, keepdims=True)
-    return x * ops.rsqrt(ops.maximum(square, 1e-12))
+    # A slope of 1e6 at zero would be infinite in float16.
+    return x * ops.where(square > 0, ops.rsqrt(ops.maximum(square, 1e-12)), 0.0)
 
 
 def simcse_similarities(vectors, scale=20.0, normalize=True):
@@ -84,6 +86,7 @@ def simcse_similarities(vectors, scale=20.0, normalize=True):
 
     Source: arXiv 2104.08821; article 8348.
     """
+    neighbours(vectors)  # refuses an odd number of rows
     x = l2_normalize(vectors) if normalize else ops.cast(vectors, "float32")
     scores = ops.matmul(x, ops.transpose(x)) * scale
     places = ops.arange(ops.shape(x)[0])
@@ -138,7 +141,8 @@ class ContrastiveLoss(Loss):
         **kwargs: name, reduction.
 
     Raises:
-        ValueError: for an unknown method or form, or a scale that is not positive.
+        ValueError: for an unknown method or form, a scale or temperature that is not positive, an
+            odd number of rows ("simcse"), or vectors of another rank.
 
     Example:
 
@@ -167,7 +171,11 @@ class ContrastiveLoss(Loss):
             )
         if scale is not None and temperature is not None:
             raise ValueError("give scale or temperature (scale = 1 / temperature), not both")
-        scale = 1.0 / temperature if temperature else 20.0 if scale is None else scale
+        if temperature is not None:
+            if not temperature > 0:
+                raise ValueError(f"temperature expects a positive number, received {temperature!r}")
+            scale = 1.0 / temperature
+        scale = 20.0 if scale is None else scale
         if not scale > 0:
             raise ValueError(f"scale expects a positive number, received {scale!r}")
         self.scale = scale
@@ -177,6 +185,12 @@ class ContrastiveLoss(Loss):
         self.symmetric = symmetric
 
     def call(self, y_true, y_pred):
+        rank = 2 if self.form == "simcse" else 3
+        if len(y_pred.shape) != rank:
+            raise ValueError(
+                f'form "{self.form}" expects vectors of {rank} dimensions (see the table of '
+                f"ContrastiveLoss), received the shape {tuple(y_pred.shape)}"
+            )
         if self.form == "simcse":
             table = simcse_similarities(y_pred, self.scale, self.normalize)
             return contrastive_crossentropy(*table, self.method)

@@ -4,6 +4,7 @@ from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.backend.tensors import neighbours
 from bert4keras_ext.losses.base import Loss
 from bert4keras_ext.losses.contrastive import l2_normalize
 
@@ -40,8 +41,8 @@ def cosent(labels, similarities, scale=20.0):
 
 def pair_cosines(vectors):
     """Cosines of the pairs in neighbouring rows: (2n, dim) -> (n,)."""
-    x = l2_normalize(vectors)
-    return ops.sum(x[0::2] * x[1::2], axis=-1)
+    first, second = neighbours(l2_normalize(vectors))
+    return ops.sum(first * second, axis=-1)
 
 
 def similarity_distillation(teacher, student, weight=100.0):
@@ -137,7 +138,7 @@ class CoSENTLoss(Loss):
     def call(self, y_true, y_pred):
         labels = ops.reshape(y_true, (-1,))
         if self.from_vectors:
-            return cosent(labels[0::2], pair_cosines(y_pred), self.scale)
+            return cosent(neighbours(labels)[0], pair_cosines(y_pred), self.scale)
         return cosent(labels, y_pred, self.scale)
 
     def get_config(self):

@@ -31,13 +31,3 @@ def test_help_and_a_name_that_is_not_there(tmp_path):
     assert "--only" in result.stdout and "--xla" in result.stdout
     result = run_example("optimizers_compared.py", "--smoke", "--only", "sophia", folder=tmp_path)
     check_fails(result, "optimizers_compared.py: ", "sophia")
-
-
-@pytest.mark.slow
-def test_all_ten_learn(tmp_path):
-    result = run_example("optimizers_compared.py", "--out", tmp_path, folder=tmp_path)
-    check_quiet(result)
-    results = json.loads((tmp_path / "results.json").read_text(encoding="utf-8"))
-    assert len(results) == 10
-    for name, scores in results.items():
-        assert scores["loss"][-1] < scores["loss"][0], name

@@ -49,3 +49,15 @@ def test_one_score_is_a_dense_layer_and_zero_directions_are_finite():
 def test_too_few_scores_are_refused():
     with pytest.raises(ValueError, match="1 or more; received 0"):
         CascadingRejection(0)
+
+
+def test_a_row_of_zeros_has_gradient_zero_in_float16():
+    import tensorflow as tf
+
+    layer = CosineDense(3, dtype="mixed_float16")
+    x = tf.zeros((1, 4), "float16")
+    layer(x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        total = tf.reduce_sum(layer(x))
+    assert not np.any(tape.gradient(total, x))

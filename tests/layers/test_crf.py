@@ -256,3 +256,8 @@ def test_equals_pytorch_crf():
     decoded = np.asarray(layer.decode(logits))
     for row, path in enumerate(other.decode(x, m)):
         assert decoded[row, : len(path)].tolist() == path
+
+
+def test_a_rank_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="hidden_dim expects None, or 1 or more; received 0"):
+        MaximumEntropyMarkovModel(hidden_dim=0)

@@ -59,3 +59,8 @@ def test_pair_features_of_lists_and_of_neighbouring_rows():
     np.testing.assert_allclose(SentencePairFeatures()([u, v]), wanted)
     rows = np.stack([u, v], axis=1).reshape(6, 4)
     np.testing.assert_allclose(SentencePairFeatures()(rows), wanted)
+
+
+def test_pairs_of_an_odd_number_of_rows_are_refused():
+    with pytest.raises(ValueError, match="expected an even number of rows, found 3"):
+        SentencePairFeatures()(np.ones((3, 4), "float32"))

@@ -86,3 +86,9 @@ def test_masked_classes_take_no_part(soft):
     np.testing.assert_allclose(value, wanted, rtol=1e-6)
     np.testing.assert_allclose(gradient[:, :3], slope, atol=1e-6)
     assert not gradient[:, 3:].any()
+
+
+def test_an_odd_number_of_rows_is_refused():
+    """Three rows would broadcast silently."""
+    with pytest.raises(ValueError, match="expected an even number of rows, found 3"):
+        r_drop([0, 0, 0], np.zeros((3, 4), "float32"))

@@ -152,8 +152,31 @@ def test_as_a_keras_loss():
         ({"form": "triplet"}, "simcse.*'triplet'"),
         ({"scale": 2.0, "temperature": 0.5}, "not both"),
         ({"scale": -1.0}, "positive number, received -1"),
+        ({"temperature": 0.0}, "temperature expects a positive number, received 0.0"),
     ],
 )
 def test_bad_arguments(arguments, message):
     with pytest.raises(ValueError, match=message):
         ContrastiveLoss(**arguments)
+
+
+@pytest.mark.parametrize(
+    "form, shape, message",
+    [
+        ("simcse", (3, 4), "expected an even number of rows, found 3"),
+        ("simcse", (2, 2, 4), r'"simcse" expects vectors of 2 dimensions.*\(2, 2, 4\)'),
+        ("pairs", (4, 4), r'"pairs" expects vectors of 3 dimensions.*\(4, 4\)'),
+    ],
+)
+def test_vectors_of_another_shape_are_refused(form, shape, message):
+    with pytest.raises(ValueError, match=message):
+        ContrastiveLoss(form=form)(np.zeros(shape[0]), np.ones(shape, "float32"))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32"])
+def test_a_row_of_zeros_has_gradient_zero_in_every_precision(dtype):
+    """What a text of nothing but padding gives: float16 has no number for a slope of 1e6."""
+    x = ops.cast(np.array([[0.0, 0.0], [3.0, 4.0]]), dtype)
+    value, gradient = with_gradient(lambda x: l2_normalize(x) * np.float32([1.0, 2.0]), x)
+    np.testing.assert_allclose(value, [[0, 0], [0.6, 1.6]], rtol=1e-6)
+    assert np.all(np.isfinite(gradient)) and not gradient[0].any() and gradient[1].any()

@@ -135,3 +135,8 @@ def test_as_keras_losses(loss):
         model.compile("sgd", loss, jit_compile=jit)
         history = model.fit(np.eye(6), np.array([0, 0, 1, 1, 3, 3]), batch_size=6, verbose=0)
         assert np.isfinite(history.history["loss"][0])
+
+
+def test_an_odd_number_of_rows_is_refused():
+    with pytest.raises(ValueError, match="expected an even number of rows, found 3"):
+        pair_cosines(np.ones((3, 4), "float32"))

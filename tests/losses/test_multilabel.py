@@ -212,3 +212,11 @@ def test_a_batch_without_any_positive_class_at_all(jit):
     found = function(np.zeros((2, 3, 0, 2), "int32"), scores)
     wanted = global_pointer_crossentropy(np.zeros_like(scores), scores)
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_labels_of_the_other_form_are_refused():
+    scores = np.zeros((2, 3, 5, 5), "float32")
+    with pytest.raises(ValueError, match=r"pairs \(batch, heads, k, 2\), found \(2, 3, 5, 5\)"):
+        GlobalPointerCrossentropy(sparse=True)(scores, scores)
+    with pytest.raises(ValueError, match=r"scores, \(2, 3, 5, 5\), found \(2, 3, 4, 2\); .*sparse"):
+        GlobalPointerCrossentropy()(np.zeros((2, 3, 4, 2)), scores)
