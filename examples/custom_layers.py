@@ -9,9 +9,8 @@ templates of sample_data.py, nothing is downloaded. The script shows how to
 - subclass GlobalPointer (scores of a span get a trained term for its width) and
   LayerNormalization (a residual connection with a trained rate), with weights of their own;
 - train with ZLPR on sparse labels, pairs of (start, end), so that no dense label tensor is made;
-- save the model as .keras and load it again, with identical predictions.
-
-Under --out it leaves entities.keras and results.json.
+- save the model as .keras and load it again, with identical predictions (--out holds
+  entities.keras and results.json).
 
 Measured: span F1 1.000 on 512 headlines never seen; half a minute on two busy CPU cores.
 """
@@ -154,9 +153,8 @@ def build_model(vocab_size):
         update = MaskedConv1D(SIZES["embedding"], kernel_size=5, activation="gelu")(x)
         x = ResidualNorm(epsilon=1e-6)(x, update)
     x = keras.layers.Dropout(0.1)(x)
-    outputs = WidthPointer(
-        heads=len(TYPES), head_size=SIZES["head_size"], widths=SIZES["widths"], name="entities"
-    )(x)  # (batch, types, length, length)
+    sizes = {"heads": len(TYPES), "head_size": SIZES["head_size"], "widths": SIZES["widths"]}
+    outputs = WidthPointer(**sizes, name="entities")(x)  # (batch, types, length, length)
     return keras.Model(tokens, outputs)
 
 
@@ -183,11 +181,8 @@ def main():
     characters = {c: i for i, c in enumerate(sorted({c for text, _ in train for c in text}), 3)}
 
     model = build_model(UNKNOWN + 1 + len(characters))
-    model.compile(
-        keras.optimizers.Adam(args.learning_rate),
-        GlobalPointerCrossentropy(sparse=True),
-        jit_compile=acceleration.jit_compile(),
-    )
+    loss, jit_compile = GlobalPointerCrossentropy(sparse=True), acceleration.jit_compile()
+    model.compile(keras.optimizers.Adam(args.learning_rate), loss, jit_compile=jit_compile)
     model.fit(*encode(train, characters), batch_size=args.batch_size, epochs=args.epochs, verbose=2)
 
     tokens, _ = encode(dev, characters)
@@ -198,8 +193,6 @@ def main():
     results = {"span_f1": span_f1(scores, dev), "reloaded_predictions_identical": is_same}
     (args.out / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
 
-    text, entities = dev[0]
-    print(text, "->", [(text[s : e + 1], LABELS[TYPES[kind]]) for s, e, kind in sorted(entities)])
     print(f"span F1         {results['span_f1']:.4f}")
     print(f"reloaded model  predictions {'identical' if is_same else 'DIFFERENT'}")
     if not is_same:
