@@ -206,12 +206,16 @@ class _Keeper(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def _signals_wait(keeper):
-    """Lets SIGINT and SIGTERM wait until the keeper has saved; a second one does not wait."""
+    """Lets SIGINT and SIGTERM wait until the keeper has saved; a second one does not wait.
+
+    One that the process was told to ignore (by nohup, or a shell's background) stays ignored.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     received = []
     former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = {number: do for number, do in former.items() if do is not signal.SIG_IGN}
 
     def restore():
         for number, handler in former.items():

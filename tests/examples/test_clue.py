@@ -105,6 +105,8 @@ def interrupt(task, folder, number):
     process = subprocess.Popen(
         command(f"clue/{task}.py", *arguments), cwd=folder, env=environment(),
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+        # Tests may themselves run in a shell's background, where Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )  # fmt: skip
     deadline = time.monotonic() + 300
     while not (folder / "cut" / "state.npz").exists():

@@ -2,6 +2,7 @@
 
 import json
 import signal
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -10,6 +11,7 @@ import pytest
 from bert4keras_ext.data import DataGenerator
 from bert4keras_ext.optimizers import Adam
 from bert4keras_ext.training import KeepBest, StateError, WarmupDecay, resumable_fit
+from bert4keras_ext.training.resume import _signals_wait
 from bert4keras_ext.training.state import read_state
 
 ROWS = [(np.random.default_rng(n).normal(size=6).astype("float32"), n % 2) for n in range(22)]
@@ -170,3 +172,15 @@ def test_notes_are_plain_json(tmp_path):
     _, notes = read_state(tmp_path / "state.npz")
     assert json.loads(json.dumps(notes)) == notes
     assert notes["callbacks"] == [{"best": -6.0, "best_epoch": 1}]
+
+
+def test_a_signal_that_is_ignored_stays_ignored(tmp_path):
+    """As under nohup: nothing stops, and nothing is raised when training ends."""
+    former = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with _signals_wait(keeper := SimpleNamespace(is_stopped=False)):
+            signal.raise_signal(signal.SIGINT)
+        assert keeper.is_stopped is False
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, former)
