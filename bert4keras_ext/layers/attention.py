@@ -11,6 +11,11 @@ from bert4keras_ext.layers.base import Layer
 from bert4keras_ext.layers.cache import readable, write
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
+from bert4keras_ext.layers.relative_attention import (
+    relative_context,
+    relative_scores,
+    vectors_of_pairs,
+)
 
 
 def rotate(x, rotary, scale=None):
@@ -28,18 +33,6 @@ def rotate(x, rotary, scale=None):
     turned, rest = x[..., :dim], x[..., dim:]
     rest = rest if scale is None else rest * scale
     return ops.concatenate([apply_rotary_position_embeddings(rotary, turned), rest], axis=-1)
-
-
-def relative_scores(query, relative):
-    """``Q_i r_ij``: (batch, heads, query, size), (..., query, key, size) -> the scores' shape."""
-    equation = "bhid,ijd->bhij" if len(relative.shape) == 3 else "bhid,bijd->bhij"
-    return ops.einsum(equation, query, relative)
-
-
-def relative_context(weights, relative):
-    """``sum_j A_ij r_ij``: (batch, heads, query, size)."""
-    equation = "bhij,ijd->bhid" if len(relative.shape) == 3 else "bhij,bijd->bhid"
-    return ops.einsum(equation, weights, relative)
 
 
 @register
@@ -72,7 +65,9 @@ class MultiHeadAttention(Layer):
             scale (T5's relative positions; see RelativePositionEmbeddingT5).
         relative_embeddings: r, (query, key, size) or (batch, query, key, size) with size =
             key_size: ``Q_i r_ij`` is added to ``Q_i K_j``, and ``A_ij r_ij`` to the
-            output (NEZHA; see RelativePositionEmbedding).
+            output (NEZHA; see RelativePositionEmbedding). Faster for the scores is its table,
+            (2 * reach + 1, size), a row for each clipped distance, where queries are the first of
+            the keys (or stand at the places of the cache).
         rotary: sin and cos by turns, (batch or 1, length, key_size): turns Q and K (RoFormer; see
             RotaryEmbedding). Narrower ones turn the first channels only.
         key_rotary: the same for K, where keys stand at other places than queries.
@@ -236,7 +231,8 @@ class MultiHeadAttention(Layer):
         # TensorFlow transposes within the product.
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         if relative_embeddings is not None:
-            scores = scores + relative_scores(query, ops.cast(relative_embeddings, query.dtype))
+            relative = ops.cast(relative_embeddings, query.dtype)
+            scores = scores + relative_scores(query, relative, ops.shape(key)[2])
         if position_bias is not None:
             bias = ops.cast(position_bias, scores.dtype)
             scores = scores + (bias * self.scale if self.attention_scale else bias)
@@ -263,6 +259,12 @@ class MultiHeadAttention(Layer):
         keys, values = self.keys(query, rotary), self.values(query, value_rotary)
         cache = write(cache, keys, values, index)
         keys, values = (ops.cast(x, keys.dtype) for x in cache)
+        if relative_embeddings is not None and len(relative_embeddings.shape) == 2:
+            relative_embeddings = vectors_of_pairs(
+                relative_embeddings,
+                index + ops.arange(ops.shape(query)[1]),
+                ops.arange(ops.shape(keys)[2]),
+            )
         scores = self._scores(self.queries(query, rotary), keys, position_bias, relative_embeddings)
         biased = scores if residual_scores is None else scores + residual_scores
         places = readable(ops.shape(query)[1], ops.shape(keys)[2], index)

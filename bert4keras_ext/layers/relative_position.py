@@ -20,14 +20,16 @@ class RelativePositionEmbedding(Layer):
         input_dim: number of distances, odd.
         output_dim: width of a vector (the head size).
         embeddings_initializer: of the table; ``Sinusoidal()`` with ``trainable=False`` is NEZHA's.
+        return_table: also return the table, (input_dim, output_dim), from which attention layers
+            compute their scores faster.
 
     Inputs: the queries (batch, query, ...) and optionally ``key`` (batch, key, ...), of which the
     lengths are taken, also as a list ``[query, key]``; or ``position_ids`` (batch, length) where
     positions do not count from 0 on. ``key_position_ids`` (batch or 1, key) are those of the keys,
     where they are not those of the queries (decoding token by token).
 
-    Output: (query, key, output_dim), or (batch, query, key, output_dim) with position ids. It has
-    no mask.
+    Output: (query, key, output_dim), or (batch, query, key, output_dim) with position ids; with
+    ``return_table`` a tuple of this and the table. It has no mask.
 
     Example:
 
@@ -38,11 +40,19 @@ class RelativePositionEmbedding(Layer):
     Source: arXiv 1803.02155; NEZHA: arXiv 1909.00204.
     """
 
-    def __init__(self, input_dim, output_dim, embeddings_initializer="zeros", **kwargs):
+    def __init__(
+        self,
+        input_dim,
+        output_dim,
+        embeddings_initializer="zeros",
+        return_table=False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.input_dim = input_dim
         self.output_dim = output_dim
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)
+        self.return_table = return_table
 
     def build(self, query_shape, key_shape=None, **other_shapes):
         self.embeddings = self.add_weight(
@@ -53,7 +63,8 @@ class RelativePositionEmbedding(Layer):
 
     def call(self, query, key=None, position_ids=None, key_position_ids=None):
         distances = self.distances(query, key, position_ids, key_position_ids)
-        return ops.take(self.embeddings, self.rows(distances), 0)
+        vectors = ops.take(self.embeddings, self.rows(distances), 0)
+        return (vectors, ops.convert_to_tensor(self.embeddings)) if self.return_table else vectors
 
     def distances(self, query, key=None, position_ids=None, key_position_ids=None):
         """Key position - query position: (query, key), or (batch, query, key)."""
@@ -72,7 +83,7 @@ class RelativePositionEmbedding(Layer):
         return ops.clip(distances, -reach, reach) + reach
 
     def compute_mask(self, query, previous_mask=None):
-        return None
+        return (None, None) if self.return_table else None
 
     # Keras passes shapes by the names written here only: no **shapes.
     def compute_output_shape(
@@ -81,7 +92,8 @@ class RelativePositionEmbedding(Layer):
         pairs = self._pairs_shape(
             query_shape, key_shape, position_ids_shape, key_position_ids_shape
         )
-        return (*pairs, self.output_dim)
+        vectors = (*pairs, self.output_dim)
+        return (vectors, (self.input_dim, self.output_dim)) if self.return_table else vectors
 
     def _pairs_shape(self, query_shape, key_shape, position_ids_shape, key_position_ids_shape):
         if position_ids_shape is not None:
@@ -97,6 +109,7 @@ class RelativePositionEmbedding(Layer):
             "input_dim": self.input_dim,
             "output_dim": self.output_dim,
             "embeddings_initializer": keras.initializers.serialize(self.embeddings_initializer),
+            "return_table": self.return_table,
         }
 
 
@@ -128,7 +141,7 @@ class RelativePositionEmbeddingT5(RelativePositionEmbedding):
     """
 
     def __init__(self, input_dim, output_dim, max_distance=128, bidirectional=True, **kwargs):
-        super().__init__(input_dim, output_dim, **kwargs)
+        super().__init__(input_dim, output_dim, return_table=False, **kwargs)
         self.max_distance = max_distance
         self.bidirectional = bidirectional
         self.rows(np.zeros(1, "int32"))  # raises for buckets that do not fit, before any input
@@ -152,8 +165,10 @@ class RelativePositionEmbeddingT5(RelativePositionEmbedding):
         return (batch, self.output_dim, *pairs[-2:])
 
     def get_config(self):
+        config = super().get_config()
+        config.pop("return_table")
         return {
-            **super().get_config(),
+            **config,
             "max_distance": self.max_distance,
             "bidirectional": self.bidirectional,
         }

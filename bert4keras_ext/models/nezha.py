@@ -36,14 +36,19 @@ class NEZHA(BERT):
         return x
 
     def compute_position_bias(self, inputs=None):
+        """Vectors of the distances for keys and values.
+
+        Where positions count from 0, attention gets those for keys as a table, which is faster.
+        """
         if self.position_bias is None:
-            self.position_bias = {"relative_embeddings": self._relative(
-                inputs, self.attention_key_size, "Embedding-Relative-Position"
-            )}  # fmt: skip
-            if self.attention_head_size != self.attention_key_size:
-                self.position_bias["relative_values"] = self._relative(
-                    inputs, self.attention_head_size, "Embedding-Relative-Position-Value"
-                )
+            sizes = self.attention_key_size, self.attention_head_size
+            for_keys = for_values = self._relative(inputs, sizes[0], "Embedding-Relative-Position")
+            if sizes[0] != sizes[1]:
+                name = "Embedding-Relative-Position-Value"
+                for_values = self._relative(inputs, sizes[1], name)
+            if self.position_ids is None:
+                for_keys, for_values = for_keys[1], for_values[0]
+            self.position_bias = {"relative_embeddings": for_keys, "relative_values": for_values}
         return self.position_bias
 
     def _relative(self, inputs, size, name):
@@ -54,6 +59,7 @@ class NEZHA(BERT):
             input_dim=2 * self.max_relative_position + 1,
             output_dim=size,
             embeddings_initializer=Sinusoidal(),
+            return_table=self.position_ids is None,
             trainable=False,
             name=name,
         )

@@ -15,6 +15,7 @@ CAUSAL = np.tril(np.ones((1, 6, 6), bool))
 ROTARY = np.asarray(sinusoidal_embeddings(np.arange(6)[None], 4))
 BIAS = RNG.normal(size=(1, 2, 6, 6)).astype("float32")
 RELATIVE = RNG.normal(size=(6, 6, 4)).astype("float32")
+TABLE = RNG.normal(size=(5, 4)).astype("float32")
 MASK = np.array([[1, 1, 1, 1, 1, 1], [0, 0, 1, 1, 1, 1]], bool)
 
 # What a layer is told, for all queries, and for those at start ... end - 1.
@@ -26,6 +27,7 @@ KINDS = {
         {"relative_embeddings": RELATIVE},
         lambda a, b: {"relative_embeddings": RELATIVE[a:b]},
     ),
+    "nezha_table": ({"relative_embeddings": TABLE}, lambda a, b: {"relative_embeddings": TABLE}),
     "residual": ({"residual_scores": BIAS}, lambda a, b: {"residual_scores": BIAS[:, :, a:b]}),
 }
 

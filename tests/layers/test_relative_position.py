@@ -76,3 +76,12 @@ def test_the_t5_initializer_counts():
     """bert4keras swallowed it."""
     layer = RelativePositionEmbeddingT5(9, 3, embeddings_initializer="ones")
     np.testing.assert_array_equal(layer(X), np.ones((1, 3, 5, 5)))
+
+
+def test_the_table_beside_the_vectors():
+    layer = RelativePositionEmbedding(5, 3, embeddings_initializer="normal", return_table=True)
+    vectors, table = layer(X)
+    np.testing.assert_array_equal(table, layer.get_weights()[0])
+    np.testing.assert_array_equal(vectors[0, 1], table[3])
+    assert layer.compute_output_shape(X.shape) == ((5, 5, 3), (5, 3))
+    assert RelativePositionEmbedding.from_config(layer.get_config()).return_table
