@@ -3,6 +3,7 @@
 import keras
 
 from bert4keras_ext.backend.activations import get_activation
+from bert4keras_ext.backend.initializers import TruncatedNormal
 from bert4keras_ext.layers import (
     Add,
     Dense,
@@ -44,7 +45,7 @@ class Blocks:
     @property
     def initializer(self):
         """Truncated normal of 0.02 in every published model; ``initializer_range`` is ignored."""
-        return keras.initializers.TruncatedNormal(stddev=0.02)
+        return TruncatedNormal(stddev=0.02)
 
     def apply_input(self, name, shape=None, dtype="int32"):
         shape = (self.sequence_length,) if shape is None else shape

@@ -2,6 +2,7 @@
 
 import keras
 
+from bert4keras_ext.backend.initializers import TruncatedNormal
 from bert4keras_ext.backend.positions import check_rotary
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers import RotaryEmbedding
@@ -188,7 +189,7 @@ class WidthScaledNormal(keras.initializers.Initializer):
         width = shape[1] if is_table else shape[0]
         stddev = 1.13684723 * self.gain * width**-0.5 * self.layers ** (-1 / self.order)
         # A new object at each call, or every weight of one shape would be the same.
-        normal = keras.initializers.TruncatedNormal(stddev=stddev, seed=self.seed)
+        normal = TruncatedNormal(stddev=stddev, seed=self.seed)
         return normal(shape, dtype=dtype)
 
     def get_config(self):
