@@ -177,20 +177,34 @@ class TokenizerBase:
             [[2, 4, 5, 3], [2, 5, 3, 0]]
         """
         pairs = checked_pairs(texts, second_texts)
+        arguments = maxlen, pattern, truncate_from
+        if not padding:
+            return self._encode_rows(pairs, *arguments)
+
+        def width(longest):
+            return padded_width(longest, length, pad_to_multiple_of)
+
+        return self._encode_padded(pairs, *arguments, width)
+
+    def _encode_rows(self, pairs, *arguments):
+        """Two lists of lists: ids and segments."""
         token_ids, segment_ids = [], []
         for i, (first, second) in enumerate(pairs):
             try:
-                row = self.encode(first, second, maxlen, pattern, truncate_from)
+                row = self.encode(first, second, *arguments)
             except (TypeError, ValueError) as error:
                 error.add_note(f"This was text number {i} of the batch (from 0).")
                 raise
             token_ids.append(row[0])
             segment_ids.append(row[1])
-        if not padding:
-            return token_ids, segment_ids
-        width = padded_width(token_ids, length, pad_to_multiple_of)
+        return token_ids, segment_ids
+
+    def _encode_padded(self, pairs, maxlen, pattern, truncate_from, width):
+        """Two arrays; width is a function from the longest row's length to their columns."""
+        token_ids, segment_ids = self._encode_rows(pairs, maxlen, pattern, truncate_from)
+        columns = width(max(map(len, token_ids), default=0))
         pad_id = self._token_pad_id or 0
-        return pad_rows(token_ids, width, pad_id), pad_rows(segment_ids, width, 0)
+        return pad_rows(token_ids, columns, pad_id), pad_rows(segment_ids, columns, 0)
 
     def decode(self, ids):
         """The text of a row of ids."""

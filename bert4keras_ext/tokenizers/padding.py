@@ -14,9 +14,8 @@ def pad_rows(rows, width, value):
     return padded
 
 
-def padded_width(rows, length=None, multiple=None):
-    """The number of columns: `length`, or the longest row rounded up to a multiple."""
-    longest = max(map(len, rows), default=0)
+def padded_width(longest, length=None, multiple=None):
+    """The number of columns: `length`, or the longest row's length rounded up to a multiple."""
     for name, value in (("length", length), ("pad_to_multiple_of", multiple)):
         if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
             raise ValueError(f"{name}: expected a positive integer or None, found {value!r}")

@@ -1,5 +1,6 @@
 """How sequences of tokens lose what is too much."""
 
+
 def truncate(sequences, maxlen, position):
     """Drops items, one by one from the longest sequence, until maxlen are left in all.
 

@@ -13,6 +13,12 @@ SOLITARY = (
 )
 # [solitaries, rest, solitaries, rest, ..., solitaries]: only the rest is in a group.
 _split = re.compile(f"([^{SOLITARY}]+)").split
+_has_rest = re.compile(f"[^{SOLITARY}]").search
+
+
+def is_solitary(character):
+    """Whether a character is certain to be exactly one token."""
+    return not _has_rest(character)
 
 
 class WordCache:
@@ -38,9 +44,7 @@ class WordCache:
         ['你', '好', 'world']
     """
 
-    def __init__(
-        self, analyse, lower=False, start=(), end=(), max_words=1 << 16, max_length=64
-    ):
+    def __init__(self, analyse, lower=False, start=(), end=(), max_words=1 << 16, max_length=64):
         self.analyse = analyse
         self.lower = lower
         self.start, self.end = start, end
@@ -51,16 +55,15 @@ class WordCache:
 
     def items(self, text):
         """The items of a text, as a new list."""
-        parts = _split(text)
-        if len(parts) == 1:
+        if not _has_rest(text):
             return [*self.start, *map(self._character, text), *self.end]
         if self.lower and "Σ" in text:
             return [*self.start, *self.analyse(text), *self.end]
-        parts = iter(parts)
+        parts = iter(_split(text))
         items = [*self.start, *map(self._character, next(parts))]
-        for word in parts:
+        for word, run in zip(parts, parts):
             items += self._word(word)
-            items += map(self._character, next(parts))
+            items += map(self._character, run)
         items += self.end
         return items
 

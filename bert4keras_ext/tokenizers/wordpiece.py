@@ -2,9 +2,9 @@
 
 import os
 
-from bert4keras_ext.tokenizers import characters
-from bert4keras_ext.tokenizers.base import TokenizerBase
-from bert4keras_ext.tokenizers.checks import checked_id, checked_text
+from bert4keras_ext.tokenizers import batch, characters
+from bert4keras_ext.tokenizers.base import PATTERNS, TokenizerBase
+from bert4keras_ext.tokenizers.checks import checked_id, checked_maxlen, checked_text
 from bert4keras_ext.tokenizers.detokenize import join_wordpieces
 from bert4keras_ext.tokenizers.rematch import Finder, traced_lower
 from bert4keras_ext.tokenizers.vocabulary import load_vocab
@@ -113,6 +113,37 @@ class Tokenizer(TokenizerBase):
         return super().encode(first_text, second_text, maxlen, pattern, truncate_from)
 
     encode.__doc__ = TokenizerBase.encode.__doc__
+
+    def _encode_padded(self, pairs, maxlen, pattern, truncate_from, width):
+        if pattern not in PATTERNS or not self._can_encode_at_once(pairs):
+            return super()._encode_padded(pairs, maxlen, pattern, truncate_from, width)
+        arguments = maxlen, pattern, truncate_from
+        paired = pairs[0][1] is not None
+        shared_start = paired and pattern == "S*E*E"
+        if maxlen is not None:
+            special = self._count_special(pattern if paired else None)
+            maxlen = checked_maxlen(maxlen, special) + shared_start
+        return batch.encode_padded(
+            self._get_derived().batch,
+            pairs,
+            lambda row: self.encode(*pairs[row], *arguments),
+            maxlen,
+            shared_start,
+            width,
+            self._token_pad_id or 0,
+        )
+
+    def _can_encode_at_once(self, pairs):
+        """Whether all are texts, none of which needs to be looked at as a whole."""
+        if len(pairs) < batch.FEWEST_TEXTS or self._get_derived().batch is None:
+            return False
+        first, second = (set(map(type, part)) for part in zip(*pairs))
+        if first != {str} or second not in ({str}, {type(None)}):
+            return False
+        looks_around = self._do_lower_case and "Σ" in "".join(
+            t for pair in pairs for t in pair if t
+        )
+        return not looks_around
 
     def decode(self, ids, tokens=None):
         """The text of a row of ids (or of tokens), without special tokens.
@@ -224,7 +255,8 @@ WORD_METHODS = (
     "_is_control",
 )
 TEXT_METHODS = ("tokenize", "_tokenize", "_text_to_ids", "tokens_to_ids", "token_to_id")
-ORIGINALS = {name: getattr(Tokenizer, name) for name in WORD_METHODS + TEXT_METHODS}
+ROW_METHODS = ("encode", "_encode_rows", "_join")
+ORIGINALS = {name: getattr(Tokenizer, name) for name in WORD_METHODS + TEXT_METHODS + ROW_METHODS}
 
 
 class _Derived:
@@ -236,13 +268,14 @@ class _Derived:
         tokens: WordCache of the tokens, or None where overridden methods decide.
         ids: WordCache of the ids, or None where overridden methods, pre_tokenize or
             token_translate decide.
+        batch: BatchIds on top of ids, or None where overridden methods decide.
     """
 
     def __init__(self, tokenizer):
         lower = bool(tokenizer._do_lower_case)
         self.spacing = characters.SpacingTable(tokenizer)
         self.longest = max(map(len, tokenizer._token_dict))
-        self.tokens = self.ids = None
+        self.tokens = self.ids = self.batch = None
         if _is_original(tokenizer, WORD_METHODS):
             self.tokens = WordCache(tokenizer._analyse, lower)
             plain = tokenizer._pre_tokenize is None and not tokenizer._token_translate
@@ -252,6 +285,8 @@ class _Derived:
                     for token in (tokenizer._token_start, tokenizer._token_end)
                 )
                 self.ids = WordCache(tokenizer._analyse_ids, lower, start, end)
+                if _is_original(tokenizer, ROW_METHODS):
+                    self.batch = batch.BatchIds(self.ids)
 
 
 def _is_original(tokenizer, names):

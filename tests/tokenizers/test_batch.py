@@ -1,10 +1,13 @@
 """encode_batch: the same rows as encode, padded or not."""
 
+import re
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from bert4keras_ext.tokenizers import Tokenizer
 from tests.tokenizers.common import small_tokenizer, texts
 
 TOKENIZER = small_tokenizer(do_lower_case=True)
@@ -34,6 +37,53 @@ def test_equals_single_encodes(pairs, paired, maxlen, pattern, truncate_from, mu
     for array, lists in zip(padded, ragged):
         assert array.dtype == np.int32 and array.shape == (len(rows), width)
         assert array.tolist() == [row + [0] * (width - len(row)) for row in lists]
+
+
+@settings(max_examples=150)
+@given(
+    st.lists(st.tuples(texts, texts), min_size=16, max_size=24),
+    st.booleans(),
+    st.sampled_from([None, 5, 12]),
+    st.sampled_from(["S*E*E", "S*ES*E"]),
+    st.sampled_from(["left", "right", 1]),
+    st.sampled_from([{}, {"token_start": None}, {"token_end": None}, {"do_lower_case": False}]),
+)
+def test_large_batches_equal_single_encodes(pairs, paired, maxlen, pattern, truncate_from, options):
+    """At least FEWEST_TEXTS: all of them at once."""
+    tokenizer = small_tokenizer(**{"do_lower_case": True, **options})
+    assert tokenizer._can_encode_at_once(pairs) or "Σ" in str(pairs)
+    first, second = (list(part) for part in zip(*pairs))
+    arguments = (first, second if paired else None, maxlen, pattern, truncate_from)
+    try:
+        ragged = tokenizer.encode_batch(*arguments, padding=False)
+    except ValueError as error:  # a start that is not there, or nothing left to drop
+        with pytest.raises(ValueError, match=re.escape(str(error)[:40])):
+            tokenizer.encode_batch(*arguments)
+        return
+    padded = tokenizer.encode_batch(*arguments)
+    width = max(map(len, ragged[0]))
+    for array, lists in zip(padded, ragged):
+        assert array.dtype == np.int32
+        assert array.tolist() == [row + [0] * (width - len(row)) for row in lists]
+
+
+class Shouting(Tokenizer):
+    def encode(self, first_text, *arguments):
+        return super().encode(first_text + "！", *arguments)
+
+
+def test_what_a_subclass_overrides_is_called():
+    tokenizer = Shouting(small_tokenizer()._token_dict)
+    ids = tokenizer.encode_batch(["你好"] * 20)[0]
+    assert ids.tolist() == [tokenizer.encode("你好")[0]] * 20
+
+
+def test_surrogates_and_astral_characters():
+    texts = ["a\ud800你", "\U00020000好", "\U0001f600", "", " ", "\uffff"] * 4
+    tokenizer = small_tokenizer(do_lower_case=True)
+    rows = [tokenizer.encode(text)[0] for text in texts]
+    found = tokenizer.encode_batch(texts)[0]
+    assert [row[: len(ids)].tolist() for row, ids in zip(found, rows)] == rows
 
 
 def test_length_and_pad_token():
