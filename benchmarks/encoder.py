@@ -18,22 +18,24 @@ Seconds are medians over rounds of the medians over repeats.
 """
 
 import argparse
-import json
-import os
-import pathlib
 import statistics
-import subprocess
 import sys
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-OURS = "ours"
-SCRIPTS = {
-    OURS: "ours.py",
-    "bert4keras": "bert4keras_peer.py",
-    "keras-hub": "keras_hub_peer.py",
-    "transformers": "transformers_peer.py",
-}
+from comparing import (
+    OURS,
+    SCRIPTS,
+    add_model_options,
+    ask,
+    find_participants,
+    in_words,
+    log,
+    measure_all,
+    median_or_none,
+    named_interpreters,
+    several,
+)
+
 # name -> (family chosen by --only, task of the child, shape of the batch)
 TASKS = {
     "import": ("import", "import", None),
@@ -43,92 +45,22 @@ TASKS = {
     "training step 8x128": ("training", "training", (8, 128)),
 }
 FAMILIES = list(dict.fromkeys(family for family, _, _ in TASKS.values()))
-THREADS = "OMP_NUM_THREADS MKL_NUM_THREADS TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS".split()
 PRECISIONS = ["float32", "mixed_bfloat16", "bfloat16"]  # the last one: weights too, inference
 
 
 def parse_arguments():
-    def several(choices):
-        def parse(text):
-            items = text.split(",")
-            if unknown := set(items) - set(choices):
-                raise argparse.ArgumentTypeError(
-                    f"expected some of {', '.join(choices)}; received {', '.join(sorted(unknown))}"
-                )
-            return items
-
-        return parse
-
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    names = ", ".join(SCRIPTS)
-    add("--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"NAME: {names}")
     add("--without", type=several(SCRIPTS), default=[], help="participants to leave out")
     add("--only", type=several(FAMILIES), default=FAMILIES, help=",".join(FAMILIES))
-    add("--precision", type=several(PRECISIONS), default=PRECISIONS, help=",".join(PRECISIONS))
-    add("--xla", type=several(["off", "on"]), default=["off", "on"], help="off,on")
-    add("--size", choices=["base", "tiny"], default="base")
-    add("--rounds", type=int, default=3)
-    add("--repeats", type=int, default=10, help="timed steps in each process")
-    add("--warmup", type=int, default=3, help="steps before them (the first one compiles)")
-    add("--threads", type=int, default=os.cpu_count(), help="the same for every participant")
-    add("--timeout", type=float, default=900, help="seconds a single process may take")
-    add("--json", type=pathlib.Path, metavar="FILE", help="write all that was measured here")
+    add_model_options(parser, SCRIPTS, PRECISIONS)
     arguments = parser.parse_args()
-    arguments.python = dict.fromkeys(SCRIPTS, sys.executable)
-    for item in arguments.peer:
-        name, _, python = item.partition("=")
-        if name not in SCRIPTS or not python:
-            parser.error(f"--peer: expected NAME=PYTHON with NAME one of {names}; received {item}")
-        arguments.python[name] = os.path.expanduser(python)
+    arguments.python = {name: sys.executable for name in SCRIPTS if name not in arguments.without}
+    given = named_interpreters(parser, arguments.peer, SCRIPTS)
+    arguments.python.update((name, given[name]) for name in given if name in arguments.python)
     return arguments
-
-
-def log(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def ask(arguments, name, request):
-    """Runs one child process -> its answer; failures are answers with "error" or "missing"."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(HERE.parent) if name == OURS else "",
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        "HF_HUB_OFFLINE": "1",
-        **dict.fromkeys(THREADS, str(arguments.threads)),
-    }
-    command = [arguments.python[name], str(HERE / "peers" / SCRIPTS[name]), json.dumps(request)]
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=arguments.timeout
-        )
-        return json.loads(done.stdout.strip().splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return {"error": f"no answer within {arguments.timeout:.0f} s"}
-    except OSError as error:
-        return {"missing": str(error)}
-    except (IndexError, ValueError):
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        return {"error": f"exit status {done.returncode}: {last[:200]}"}
-
-
-def find_participants(arguments):
-    """Probes every participant -> {name: {"versions", "xla"}} of those that can be imported."""
-    found = {}
-    for name in SCRIPTS:
-        if name in arguments.without:
-            continue
-        answer = ask(arguments, name, {"task": "probe"})
-        if "versions" in answer:
-            found[name] = answer
-            log(f"{name}: " + ", ".join(f"{k} {v}" for k, v in answer["versions"].items()))
-        else:
-            reason = answer.get("missing") or answer.get("error")
-            log(f"{name}: skipped, {reason} (interpreter {arguments.python[name]})")
-    return found
 
 
 def plan(arguments, found):
@@ -173,12 +105,6 @@ def run(arguments, rows):
                 yield {"row": row, "participant": name, "xla": xla, "round": number, **answer}
 
 
-def in_words(answer):
-    if "seconds" in answer:
-        return f"{statistics.median(answer['seconds']):.3f} s"
-    return f"failed, {answer.get('error') or answer.get('missing')}"
-
-
 def label(name, xla):
     return name + " + XLA" if xla else name
 
@@ -214,11 +140,6 @@ def by_round(answers):
     return {n: statistics.median(r["seconds"]) for n, r in answers.items() if "seconds" in r}
 
 
-def median_or_none(values):
-    values = list(values)
-    return statistics.median(values) if values else None
-
-
 def print_table(lines):
     width = max(len(label(line["participant"], line["xla"])) for line in lines) + 2
     row = None
@@ -242,32 +163,14 @@ def print_table(lines):
     print("import: keras, tf.keras (tf_keras) or torch is what a participant stands on.")
 
 
-def write_json(path, content):
-    """All or nothing: a run that is stopped leaves the older file whole."""
-    partial = path.with_name(path.name + ".part")
-    partial.write_text(json.dumps(content, indent=1), encoding="utf-8")
-    os.replace(partial, path)
-
-
 def main():
     arguments = parse_arguments()
     found = find_participants(arguments)
     if not found:
         sys.exit("nothing to measure: no participant can be imported")
     rows = plan(arguments, found)
-    keys = ("size", "rounds", "repeats", "warmup", "threads")
-    content = {"settings": {key: getattr(arguments, key) for key in keys}, "participants": found}
-    results = []
-    try:
-        for result in run(arguments, rows):
-            results.append(result)
-            content.update(lines=summarize(rows, results), results=results)
-            if arguments.json:
-                write_json(arguments.json, content)
-    except KeyboardInterrupt:
-        log("stopped: this is what was measured so far")
-    if results:
-        print_table(content["lines"])
+    answers = run(arguments, rows)
+    measure_all(arguments, found, answers, lambda results: summarize(rows, results), print_table)
 
 
 if __name__ == "__main__":

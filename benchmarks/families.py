@@ -16,18 +16,16 @@ within a round; seconds are medians over rounds of the medians over repeats.
 """
 
 import argparse
-import os
-import pathlib
 import statistics
 import sys
 import time
 
-import encoder as common
+import comparing
 
-sys.path.insert(0, str(common.HERE / "peers"))
+sys.path.insert(0, str(comparing.HERE / "peers"))
 import child
 
-PARTICIPANTS = [common.OURS, "bert4keras", "transformers"]
+PARTICIPANTS = [comparing.OURS, "bert4keras", "transformers"]
 TASKS = {
     "inference 8x128": ("inference", (8, 128)),
     "inference 1x512": ("inference", (1, 512)),
@@ -40,57 +38,21 @@ def parse_arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    names = ", ".join(PARTICIPANTS)
-    add("--peer", action="append", default=[], metavar="NAME=PYTHON", help=f"NAME: {names}")
-    add("--families", type=several(child.FAMILIES), default=list(child.FAMILIES))
-    add("--only", type=several(["inference", "training"]), default=["inference", "training"])
-    precisions = ["float32", "mixed_bfloat16"]
-    add("--precision", type=several(precisions), default=precisions, help=",".join(precisions))
-    add("--xla", type=several(["off", "on"]), default=["off", "on"], help="off,on")
-    add("--size", choices=["base", "tiny"], default="base")
-    add("--rounds", type=int, default=3)
-    add("--repeats", type=int, default=10, help="timed steps in each process")
-    add("--warmup", type=int, default=3, help="steps before them (the first one compiles)")
-    add("--threads", type=int, default=os.cpu_count(), help="the same for every participant")
-    add("--timeout", type=float, default=900, help="seconds a single process may take")
-    add("--json", type=pathlib.Path, metavar="FILE", help="write all that was measured here")
+    add("--families", type=comparing.several(child.FAMILIES), default=list(child.FAMILIES))
+    kinds = ["inference", "training"]
+    add("--only", type=comparing.several(kinds), default=kinds, help=",".join(kinds))
+    comparing.add_model_options(parser, PARTICIPANTS, ["float32", "mixed_bfloat16"])
     arguments = parser.parse_args()
-    arguments.python = {common.OURS: sys.executable}
-    for item in arguments.peer:
-        name, _, python = item.partition("=")
-        if name not in PARTICIPANTS or not python:
-            parser.error(f"--peer: expected NAME=PYTHON with NAME one of {names}; received {item}")
-        arguments.python[name] = os.path.expanduser(python)
+    given = comparing.named_interpreters(parser, arguments.peer, PARTICIPANTS)
+    arguments.python = {comparing.OURS: sys.executable, **given}
     return arguments
 
 
-def several(choices):
-    def parse(text):
-        items = text.split(",")
-        if unknown := set(items) - set(choices):
-            raise argparse.ArgumentTypeError(
-                f"expected some of {', '.join(choices)}; received {', '.join(sorted(unknown))}"
-            )
-        return items
-
-    return parse
-
-
-def find_participants(arguments):
-    """{name: its families and XLA} of those that can be imported."""
-    found = {}
-    for name in arguments.python:
-        answer = common.ask(arguments, name, {"task": "probe"})
-        if "versions" not in answer:
-            reason = answer.get("missing") or answer.get("error")
-            common.log(f"{name}: skipped, {reason} (interpreter {arguments.python[name]})")
-            continue
-        found[name] = answer
+def log_what_is_lacking(arguments, found):
+    for name, answer in found.items():
         lacking = [family for family in arguments.families if family not in answer["families"]]
-        note = f"; without {', '.join(lacking)}" if lacking else ""
-        versions = ", ".join(f"{key} {value}" for key, value in answer["versions"].items())
-        common.log(f"{name}: {versions}{note}")
-    return found
+        if lacking:
+            comparing.log(f"{name}: without {', '.join(lacking)}")
 
 
 def plan(arguments, found):
@@ -123,12 +85,12 @@ def run(arguments, tables):
                     "task": kind, "shape": shape, "family": family, "precision": precision,
                     "xla": xla == "on", **settings,
                 }  # fmt: skip
-                answer = common.ask(arguments, name, request)
+                answer = comparing.ask(arguments, name, request)
                 done += 1
                 passed = time.perf_counter() - start
-                common.log(
+                comparing.log(
                     f"[{done}/{total}, {passed:.0f} s] round {number + 1}: {task}, {precision}, "
-                    f"XLA {xla}: {family} of {name}: {common.in_words(answer)}"
+                    f"XLA {xla}: {family} of {name}: {comparing.in_words(answer)}"
                 )
                 yield {
                     "task": task, "precision": precision, "xla": xla, "family": family,
@@ -145,20 +107,20 @@ def summarize(tables, results):
             if (r["task"], r["precision"], r["xla"]) == (task, precision, xla) and "seconds" in r:
                 key = (r["family"], r["participant"])
                 medians.setdefault(key, {})[r["round"]] = statistics.median(r["seconds"])
-        bert = medians.get(("bert", common.OURS), {})
+        bert = medians.get(("bert", comparing.OURS), {})
         for family, name in entries:
             mine = medians.get((family, name), {})
-            ours = medians.get((family, common.OURS), {})
+            ours = medians.get((family, comparing.OURS), {})
             lines.append({
                 "task": task, "precision": precision, "xla": xla, "family": family,
-                "participant": name, "seconds": common.median_or_none(mine.values()),
+                "participant": name, "seconds": comparing.median_or_none(mine.values()),
                 "to_our_bert": ratio(mine, bert), "to_ours": ratio(mine, ours),
             })  # fmt: skip
     return lines
 
 
 def ratio(mine, reference):
-    return common.median_or_none(mine[n] / reference[n] for n in mine if n in reference)
+    return comparing.median_or_none(mine[n] / reference[n] for n in mine if n in reference)
 
 
 def print_tables(lines):
@@ -177,23 +139,17 @@ def print_tables(lines):
 
 def main():
     arguments = parse_arguments()
-    found = find_participants(arguments)
+    found = comparing.find_participants(arguments)
+    log_what_is_lacking(arguments, found)
     tables = plan(arguments, found)
     if not tables:
         sys.exit("nothing to measure: no participant has any of these families")
-    keys = ("size", "rounds", "repeats", "warmup", "threads")
-    content = {"settings": {key: getattr(arguments, key) for key in keys}, "participants": found}
-    results = []
-    try:
-        for result in run(arguments, tables):
-            results.append(result)
-            content.update(lines=summarize(tables, results), results=results)
-            if arguments.json:
-                common.write_json(arguments.json, content)
-    except KeyboardInterrupt:
-        common.log("stopped: this is what was measured so far")
-    if results:
-        print_tables(content["lines"])
+    answers = run(arguments, tables)
+
+    def summary(results):
+        return summarize(tables, results)
+
+    comparing.measure_all(arguments, found, answers, summary, print_tables)
 
 
 if __name__ == "__main__":

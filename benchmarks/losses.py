@@ -21,16 +21,13 @@ the imports took: data, compiling and the step.
 """
 
 import argparse
-import json
 import os
-import pathlib
 import statistics
-import subprocess
 import sys
 
-HERE = pathlib.Path(__file__).resolve().parent
+from comparing import add_options, ask, failure, find_participants
+
 SCRIPTS = {"ours": "ours_losses.py", "bert4keras": "bert4keras_losses.py"}
-THREADS = "OMP_NUM_THREADS MKL_NUM_THREADS TF_NUM_INTRAOP_THREADS TF_NUM_INTEROP_THREADS".split()
 # row -> [(line, participant, task, kind)]; ratios are to the first line
 ROWS = {
     "ZLPR of relations: loss and gradient": [
@@ -68,12 +65,11 @@ def parse_arguments():
     add("--only", help="rows whose name holds this text")
     add("--size", choices=["full", "tiny"], default="full")
     add("--batch", type=int, default=64, help="of the relations, at most (default 64)")
-    add("--rounds", type=int, default=3)
-    add("--repeats", type=int, default=5, help="timed steps in each process")
-    add("--warmup", type=int, default=2, help="steps before them (the first one compiles)")
-    add("--threads", type=int, default=os.cpu_count(), help="the same for every participant")
-    add("--timeout", type=float, default=900, help="seconds a single process may take")
+    add_options(parser, repeats=5)
     arguments = parser.parse_args()
+    arguments.python = {"ours": sys.executable}
+    if arguments.peer:
+        arguments.python["bert4keras"] = os.path.expanduser(arguments.peer)
     arguments.batch = min(arguments.batch, fitting_batch()) if arguments.size == "full" else 2
     return arguments
 
@@ -87,49 +83,6 @@ def fitting_batch(bytes_per_row=50 * 128 * 128 * 4, copies=15):
     return max(pages * os.sysconf("SC_PAGE_SIZE") // (copies * bytes_per_row), 1)
 
 
-def log(text):
-    print(text, file=sys.stderr, flush=True)
-
-
-def ask(arguments, name, request):
-    """Runs one child process -> its answer; failures are answers with "error" or "missing"."""
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(HERE.parent) if name == "ours" else "",
-        "KERAS_BACKEND": "tensorflow",
-        "TF_CPP_MIN_LOG_LEVEL": "3",
-        **dict.fromkeys(THREADS, str(arguments.threads)),
-    }
-    python = sys.executable if name == "ours" else os.path.expanduser(arguments.peer)
-    command = [python, str(HERE / "peers" / SCRIPTS[name]), json.dumps(request)]
-    try:
-        done = subprocess.run(
-            command, env=environment, capture_output=True, text=True, timeout=arguments.timeout
-        )
-        return json.loads(done.stdout.strip().splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return {"error": f"no answer within {arguments.timeout:.0f} s"}
-    except OSError as error:
-        return {"missing": str(error)}
-    except (IndexError, ValueError):
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        return {"error": f"exit status {done.returncode}: {last[:200]}"}
-
-
-def participants(arguments):
-    found = {}
-    for name in SCRIPTS:
-        if name != "ours" and not arguments.peer:
-            continue
-        answer = ask(arguments, name, {"task": "probe"})
-        if "versions" in answer:
-            found[name] = answer["versions"]
-            log(f"{name}: " + ", ".join(f"{k} {v}" for k, v in answer["versions"].items()))
-        else:
-            log(f"{name}: skipped, {answer.get('missing') or answer.get('error')}")
-    return found
-
-
 def measure(arguments, lines, xla):
     """{line: [answer of each round]}; in a round every line has its turn."""
     settings = {key: getattr(arguments, key) for key in ("size", "batch", "warmup", "repeats")}
@@ -137,7 +90,7 @@ def measure(arguments, lines, xla):
     for _ in range(arguments.rounds):
         for line, name, task, kind in lines:
             request = {"task": task, "kind": kind, "xla": xla, **settings}
-            answers[line].append(ask(arguments, name, request))
+            answers[line].append(ask(arguments, name, request, SCRIPTS))
     return answers
 
 
@@ -145,7 +98,7 @@ def summary(answers, first):
     """(seconds, ratio, MB, MB ratio) as medians over rounds, or the first error."""
     for answer in answers:
         if "seconds" not in answer:
-            return answer.get("error") or answer.get("missing")
+            return failure(answer)
     seconds = [statistics.median(answer["seconds"]) for answer in answers]
     peaks = [answer["peak_mb"] for answer in answers]
     result = [statistics.median(seconds), None, statistics.median(peaks), None]
@@ -171,7 +124,7 @@ def print_row(row, lines, answers):
 
 def main():
     arguments = parse_arguments()
-    found = participants(arguments)
+    found = find_participants(arguments, SCRIPTS)
     if "ours" not in found:
         sys.exit("nothing to measure: bert4keras_ext cannot be imported")
     print(f"relations: batch {arguments.batch}; {arguments.threads} threads")
