@@ -26,17 +26,21 @@ from bert4keras_ext.backend.positions import (
 )
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.backend.tensors import divisible_temporal_padding, flatten, pool1d
 
 __all__ = [
     "Sinusoidal",
     "apply_rotary_position_embeddings",
     "attention_normalize",
+    "divisible_temporal_padding",
+    "flatten",
     "gelu_erf",
     "gelu_tanh",
     "get_activation",
     "jit_compile",
     "leaky_relu",
     "multilabel_categorical_crossentropy",
+    "pool1d",
     "recompute_grad",
     "register",
     "sequence_masking",

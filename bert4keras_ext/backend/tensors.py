@@ -1,5 +1,7 @@
 """Small tensor helpers that keras.ops does not have."""
 
+import math
+
 from keras import backend, ops
 
 
@@ -47,3 +49,72 @@ def neighbours(x):
         )
     pairs = ops.reshape(x, (-1, 2, *ops.shape(x)[1:]))  # fails for an odd number known only later
     return pairs[:, 0], pairs[:, 1]
+
+
+def flatten(x, start=0, end=None):
+    """Makes one axis of the axes ``start`` ... ``end - 1`` (``end=None``: to the last one).
+
+    On the symbolic tensors of a functional model one size may be unknown; in a layer, any.
+
+    Raises:
+        ValueError: for no axis between start and end.
+
+    Example:
+
+    >>> tuple(flatten(ops.ones((2, 3, 4, 5)), start=1, end=3).shape)
+    (2, 12, 5)
+    """
+    shape, axes = ops.shape(x), range(len(x.shape))[start:end]
+    if not axes:
+        raise ValueError(
+            f"start={start} and end={end} leave no axis to flatten of {len(x.shape)}: expected "
+            "end - start of at least 1"
+        )
+    inner = shape[axes.start : axes.stop]
+    joined = math.prod(inner) if all(isinstance(size, int) for size in inner) else -1
+    sizes = [*shape[: axes.start], joined, *shape[axes.stop :]]
+    if None in sizes and joined != -1:  # the batch of a functional model
+        sizes[sizes.index(None)] = -1
+    return ops.reshape(x, sizes)
+
+
+def pool1d(x, pool_size, strides=1, padding="valid", pool_mode="max"):
+    """The maximum ("max") or mean ("avg") over windows of a sequence, without regard to masks.
+
+    Args:
+        x: (batch, length, dim).
+        pool_size: places in a window.
+        strides: places from one window to the next.
+        padding: "valid" for whole windows only, "same" for one window a step (what lies beyond the
+            ends counts neither in the maximum nor in the mean).
+        pool_mode: "max" or "avg".
+
+    Returns:
+        (batch, windows, dim).
+
+    Raises:
+        ValueError: for another pool_mode.
+
+    Example:
+
+    >>> pool1d(ops.array([[[1.0], [3.0], [2.0]]]), 2)[0, :, 0].numpy().tolist()
+    [3.0, 3.0]
+    """
+    pools = {"max": ops.max_pool, "avg": ops.average_pool}
+    if pool_mode not in pools:
+        raise ValueError(f"pool_mode expects one of {sorted(pools)}, received {pool_mode!r}")
+    return pools[pool_mode](x, pool_size, strides, padding, data_format="channels_last")
+
+
+def divisible_temporal_padding(x, n):
+    """Puts zeros behind a sequence until its length is a multiple of n: (batch, length, ...).
+
+    On the symbolic tensors of a functional model the length must be known; in a layer it need not.
+
+    Example:
+
+    >>> tuple(divisible_temporal_padding(ops.ones((2, 5, 4)), 4).shape)
+    (2, 8, 4)
+    """
+    missing = -ops.shape(x)[1] % n
+    return ops.pad(x, [[0, 0], [0, missing]] + [[0, 0]] * (len(x.shape) - 2))

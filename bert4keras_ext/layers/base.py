@@ -13,6 +13,9 @@ class Layer(keras.layers.Layer):
             (``call`` must be decorated with ``recompute_grad``). None reads the switch
             ``set_recompute`` at construction.
 
+    Inputs, output: as the subclass has them. The mask of the first argument is passed on, unless
+    ``compute_mask`` says otherwise.
+
     Example:
 
     >>> class Double(Layer):

@@ -16,7 +16,8 @@ class BatchSplit(Layer):
     Args:
         parts: number of parts.
 
-    Inputs: (batch, ...); output: a list of ``parts`` tensors (batch / parts, ...).
+    Inputs: (batch, ...); output: a list of ``parts`` tensors (batch / parts, ...), part k the rows
+    from ``ceil(batch k / parts)`` on.
 
     Raises:
         ValueError: for fewer than 1 part.
@@ -57,7 +58,9 @@ class BatchSplit(Layer):
 
 @register
 class BatchConcat(Layer):
-    """Joins batches along their first axis, masks included (inputs without one are unmasked).
+    """``[x; y; ...]``: joins batches along their first axis, masks included.
+
+    Inputs without a mask count as unmasked, if any other has one.
 
     Inputs: a list of (batch_i, ...) of equal further axes; output: (sum of batch_i, ...).
 

@@ -8,7 +8,7 @@ from bert4keras_ext.backend.registration import register
 
 @register
 class MaskedConv1D(keras.layers.Conv1D):
-    """Keras' Conv1D on sequences whose padding counts as zero.
+    """``conv(m x)``: Keras' Conv1D on sequences whose padding counts as zero.
 
     What stands in masked places never reaches the others, so a text gives the same outputs with
     any amount of padding (with ``padding="same"``, where places beyond the end are zero as well).

@@ -18,7 +18,7 @@ class Dense(keras.layers.Dense):
     Args: those of ``keras.layers.Dense``.
 
     Inputs: (batch, ..., dim); output: (batch, ..., units). The mask is passed on. LoRA and
-    quantization work as in Keras.
+    quantization work as in Keras, and errors are Keras' own.
 
     Example:
 

@@ -226,7 +226,7 @@ def shift_rows(x, count):
 
 @register
 class RelativePositionTable(Layer):
-    """A trained vector for each relative position, for layers that look them up themselves.
+    """A trained vector r for each relative position, for layers that look them up themselves.
 
     Args:
         input_dim: number of vectors.
@@ -240,6 +240,8 @@ class RelativePositionTable(Layer):
 
     >>> tuple(RelativePositionTable(8, 4)(ops.ones((2, 3))).shape)
     (8, 4)
+
+    Source: arXiv 2006.03654.
     """
 
     def __init__(self, input_dim, output_dim, embeddings_initializer="zeros", **kwargs):

@@ -28,6 +28,9 @@ class Embedding(keras.layers.ReversibleEmbedding):
     at.
     The mask of the "dense" mode's input is passed on.
 
+    Raises:
+        ValueError: for an unknown mode.
+
     Example:
 
     >>> layer = Embedding(10, 4, mask_zero=True)

@@ -14,7 +14,8 @@ class Loss(Layer):
     Args:
         output_axis: None passes all inputs through; an int only that one; a list those.
 
-    Inputs: a tensor or a list of tensors, with their masks in ``mask``.
+    Inputs: a tensor or a list of tensors (batch, ...), with their masks in ``mask``; output: those
+    passed through, with their masks. The loss is added as a float32 scalar.
 
     Raises:
         NotImplementedError: when ``compute_loss`` is not defined.

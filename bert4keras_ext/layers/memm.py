@@ -100,5 +100,6 @@ class MaximumEntropyMarkovModel(ChainLayer):
 
 
 def _crossentropy(labels, logits):
-    target = ops.take_along_axis(logits, labels[..., None], axis=-1)[..., 0]
-    return ops.logsumexp(logits, axis=-1) - target
+    # Not logsumexp less the target's: that difference loses its digits where both are large.
+    logs = ops.log_softmax(logits, axis=-1)
+    return -ops.take_along_axis(logs, labels[..., None], axis=-1)[..., 0]

@@ -20,14 +20,16 @@ class _Pooling1D(Layer):
 
 @register
 class FirstPooling1D(_Pooling1D):
-    """The vector of the first token, [CLS] in BERT.
+    """``h_1``: the vector of the first token, [CLS] in BERT.
 
-    Inputs: (batch, length, dim), output (batch, dim).
+    Inputs: (batch, length, dim), output (batch, dim). A mask does not matter, and ends here.
 
     Example:
 
     >>> tuple(FirstPooling1D()(ops.ones((2, 3, 4))).shape)
     (2, 4)
+
+    Source: arXiv 1810.04805.
     """
 
     def call(self, inputs):
@@ -36,7 +38,7 @@ class FirstPooling1D(_Pooling1D):
 
 @register
 class GlobalAveragePooling1D(_Pooling1D):
-    """The mean over the unmasked positions.
+    """``sum_t m_t h_t / sum_t m_t``: the mean over the unmasked positions.
 
     Inputs: (batch, length, dim) and a mask (batch, length) or None; output (batch, dim). A row
     without any unmasked position gives zeros. The mean is taken in float32.
@@ -61,7 +63,7 @@ class GlobalAveragePooling1D(_Pooling1D):
 
 @register
 class GlobalMaxPooling1D(_Pooling1D):
-    """The maximum over the unmasked positions, for each channel.
+    """``max_t h_t`` where ``m_t = 1``: the maximum over unmasked positions, for each channel.
 
     Inputs: (batch, length, dim) and a mask (batch, length) or None; output (batch, dim). A row
     without any unmasked position gives -inf.
@@ -81,6 +83,8 @@ class GlobalMaxPooling1D(_Pooling1D):
 @register
 class FirstLastAverage(Layer):
     """The mean of the masked means of several layers' states: "first-last-avg" with two of them.
+
+    ``1/L sum_l (sum_t m_t h_lt / sum_t m_t)``.
 
     Inputs: a list of (batch, length, dim), such as the outputs of the first and the last layer,
     with their masks; output (batch, dim). Means are taken in float32 over unmasked positions.
@@ -116,7 +120,7 @@ class SentencePairFeatures(Layer):
     """``[u; v; |u - v|]`` of two sentence vectors, what Sentence-BERT classifies.
 
     Inputs: a list [u, v] of (batch, dim), or one tensor (2 * batch, dim) with pairs in
-    neighbouring rows; output (batch, 3 * dim).
+    neighbouring rows; output (batch, 3 * dim), without a mask.
 
     Raises:
         ValueError: for an odd number of rows in one tensor.

@@ -11,10 +11,13 @@ from bert4keras_ext.layers.base import Layer
 
 @register
 class Add(keras.layers.Add):
-    """The sum of its inputs, masked where any of them is masked.
+    """``x_1 + x_2 + ...``, masked where any of its inputs is masked.
 
     Keras' own Add silently drops the mask as soon as one input has none: word embeddings would
     lose theirs when segment embeddings are added.
+
+    Inputs: a list of two or more tensors (batch, ...) that can be added; output: their sum. The
+    mask is where all masks that there are hold.
 
     Example:
 
@@ -30,7 +33,7 @@ class Add(keras.layers.Add):
 
 @register
 class Concatenate1D(Layer):
-    """Joins sequences along the length, masks included.
+    """``[x; y; ...]``: joins sequences along the length, masks included.
 
     Inputs: a list of (batch, length_i, dim), with or without masks; output (batch, sum of the
     lengths, dim), masked where any input was (inputs without a mask count as unmasked).

@@ -87,6 +87,9 @@ class RDropLoss(Loss):
     Both rows of a pair must stay neighbours: batches of an even size, not shuffled by rows. Under
     a distribution strategy every replica's share must hold whole pairs; the loss is then the same.
 
+    Inputs: labels (2N,), (2N, 1) or (2N, classes) and logits (2N, classes); classes at -inf take no
+    part.
+
     Args:
         alpha, weighting: see ``r_drop``.
         **kwargs: name, reduction.

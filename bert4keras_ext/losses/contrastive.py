@@ -54,7 +54,17 @@ def contrastive_crossentropy(y_true, y_pred, method="infonce"):
 
 
 def log_gap(y_true, y_pred):
-    """``log xi``: how far the other columns are ahead of the positive one (negative is good)."""
+    """``log xi``: how far the other columns are ahead of the positive one (negative is good).
+
+    Inputs and output as for ``contrastive_crossentropy``.
+
+    Example:
+
+    >>> log_gap(ops.array([0]), ops.array([[5.0, 2.0]])).numpy().tolist()
+    [-3.0]
+
+    Source: article 8586.
+    """
     return log_sum_exp(_gaps(y_true, y_pred))
 
 
@@ -84,6 +94,14 @@ def simcse_similarities(vectors, scale=20.0, normalize=True):
     Returns:
         (y_true, y_pred) for ``contrastive_crossentropy``.
 
+    Raises:
+        ValueError: for an odd number of rows.
+
+    Example:
+
+    >>> simcse_similarities(ops.ones((4, 2)))[0].numpy().tolist()
+    [1, 0, 3, 2]
+
     Source: arXiv 2104.08821; article 8348.
     """
     neighbours(vectors)  # refuses an odd number of rows
@@ -107,6 +125,14 @@ def pair_similarities(queries, keys, negatives=None, scale=20.0, normalize=True)
 
     Returns:
         (y_true, y_pred) for ``contrastive_crossentropy``, y_pred (N, N + M).
+
+    Example:
+
+    >>> targets, table = pair_similarities(ops.eye(2), ops.eye(2), negatives=ops.ones((3, 2)))
+    >>> targets.numpy().tolist(), tuple(table.shape)
+    ([0, 1], (2, 5))
+
+    Source: arXiv 1807.03748.
     """
     keys = keys if negatives is None else ops.concatenate([keys, negatives], axis=0)
     if normalize:

@@ -40,7 +40,16 @@ def cosent(labels, similarities, scale=20.0):
 
 
 def pair_cosines(vectors):
-    """Cosines of the pairs in neighbouring rows: (2n, dim) -> (n,)."""
+    """``cos(u_2i, u_(2i+1))``: cosines of the pairs in neighbouring rows, (2n, dim) -> (n,).
+
+    Raises:
+        ValueError: for an odd number of rows.
+
+    Example:
+
+    >>> pair_cosines(ops.array([[1.0, 0.0], [2.0, 0.0], [1.0, 0.0], [0.0, 3.0]])).numpy().tolist()
+    [1.0, 0.0]
+    """
     first, second = neighbours(l2_normalize(vectors))
     return ops.sum(first * second, axis=-1)
 
@@ -73,11 +82,12 @@ def similarity_distillation(teacher, student, weight=100.0):
 def multi_task_crossentropy(y_true, y_pred, tasks):
     """Softmax cross-entropy over the columns of the task that a row's label belongs to.
 
-    Columns of other tasks take no part: their gradient is exactly zero.
+    ``log sum_{i in task(y)} e^(s_i) - s_y``. Columns of other tasks take no part: their gradient is
+    exactly zero.
 
     Args:
         y_true: (n,) or (n, 1), labels that count through all tasks.
-        y_pred: (n, classes) logits.
+        y_pred: (n, classes) logits; classes at -inf are masked and get no gradient.
         tasks: number of classes of each task, such as (2, 3): labels 0 and 1 belong to the first,
             2 to 4 to the second.
 
@@ -103,9 +113,9 @@ def multi_task_crossentropy(y_true, y_pred, tasks):
     labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
     task_of = ops.convert_to_tensor([t for t, size in enumerate(tasks) for _ in range(size)])
     own = task_of[None, :] == ops.take(task_of, labels)[:, None]
-    scores = ops.where(own, ops.cast(y_pred, "float32"), FORBIDDEN)
-    target = ops.take_along_axis(scores, labels[:, None], axis=-1)[:, 0]
-    return ops.logsumexp(scores, axis=-1) - target
+    known = ops.maximum(ops.cast(y_pred, "float32"), FORBIDDEN)
+    logs = ops.log_softmax(ops.where(own, known, FORBIDDEN), axis=-1)
+    return -ops.take_along_axis(logs, labels[:, None], axis=-1)[:, 0]
 
 
 @register
@@ -150,9 +160,14 @@ class CoSENTLoss(Loss):
 class MultiTaskCrossentropy(Loss):
     """``multi_task_crossentropy`` as a Keras loss.
 
+    Inputs: labels (n,) or (n, 1) and logits (n, classes); masked classes as there.
+
     Args:
         tasks: number of classes of each task.
         **kwargs: name, reduction.
+
+    Raises:
+        ValueError: when the tasks do not add up to the classes.
 
     Example:
 

@@ -14,13 +14,16 @@ from bert4keras_ext.losses.base import Loss
 class MultilabelCategoricalCrossentropy(Loss):
     """``multilabel_categorical_crossentropy`` as a Keras loss.
 
-    Inputs: labels and logits (batch, ..., classes).
+    ``log(1 + sum_neg e^s) + log(1 + sum_pos e^-s)``. Inputs: labels 0 ... 1 and logits, both
+    (batch, ..., classes); classes whose logit is -inf are masked.
 
     Example:
 
     >>> from keras import ops
     >>> float(MultilabelCategoricalCrossentropy()(ops.ones((2, 3)), 100 * ops.ones((2, 3))))
     0.0
+
+    Source: arXiv 2208.02955; articles 7359, 8888.
     """
 
     def call(self, y_true, y_pred):
@@ -30,6 +33,9 @@ class MultilabelCategoricalCrossentropy(Loss):
 @register
 class SparseMultilabelCategoricalCrossentropy(Loss):
     """``sparse_multilabel_categorical_crossentropy`` as a Keras loss.
+
+    Inputs: indices of the positive classes (batch, ..., k) and logits (batch, ..., classes);
+    classes whose logit is -inf are masked.
 
     Args:
         mask_zero: index 0 fills rows up.
@@ -41,6 +47,8 @@ class SparseMultilabelCategoricalCrossentropy(Loss):
     >>> loss = SparseMultilabelCategoricalCrossentropy(mask_zero=True)
     >>> bool(loss(ops.array([[1, 0]]), ops.zeros((1, 3))) > 0)
     True
+
+    Source: articles 7359, 8888.
     """
 
     def __init__(self, mask_zero=False, **kwargs):
@@ -59,15 +67,23 @@ class SparseMultilabelCategoricalCrossentropy(Loss):
 class GlobalPointerCrossentropy(Loss):
     """``global_pointer_crossentropy``, or with ``sparse=True`` its sparse form, as a Keras loss.
 
+    Inputs: labels (batch, types, n, n), sparse (batch, types, k, 2); scores (batch, types, n, n),
+    as GlobalPointer gives them, -inf where a span may not be.
+
     Args:
-        sparse: labels are (start, end) pairs.
+        sparse: labels are (start, end) pairs, filled up with (0, 0).
         **kwargs: name, reduction.
+
+    Raises:
+        ValueError: for labels of the other form.
 
     Example:
 
     >>> from keras import ops
     >>> float(GlobalPointerCrossentropy()(ops.zeros((1, 1, 2, 2)), -100 * ops.ones((1, 1, 2, 2))))
     0.0
+
+    Source: articles 8373, 8888.
     """
 
     def __init__(self, sparse=False, **kwargs):

@@ -82,6 +82,8 @@ class Seq2SeqLoss(LossLayer):
     >>> outputs = Seq2SeqLoss()([tokens, ops.ones((1, 3)), ops.zeros((1, 3, 5))])
     >>> tuple(outputs.shape)
     (1, 3, 5)
+
+    Source: UniLM, arXiv 1905.03197; article 6933.
     """
 
     def __init__(self, output_axis=2, label_smoothing=0.0, gamma=0.0, **kwargs):

@@ -9,6 +9,7 @@ from keras import ops
 
 from bert4keras_ext.layers import ConditionalRandomField, MaximumEntropyMarkovModel
 from bert4keras_ext.numerics import ViterbiDecoder
+from tests.losses.common import slopes
 from tests.shared import oracle
 
 RECORDED = dict(np.load(oracle("bert4keras") / "losses.npz"))
@@ -90,6 +91,72 @@ def test_equals_brute_force_over_all_paths(where):
         assert not decoded[row, ~mask[row]].any()
         by_numpy = ViterbiDecoder(trans).decode(scores[row, mask[row]])
         np.testing.assert_array_equal(by_numpy, decoded[row, mask[row]])
+
+
+def memm_loop(scores, labels, trans, mask):
+    """Every unmasked place by its neighbour, in both directions; a row's ends by themselves."""
+    total, count = 0.0, 0
+    for row, ids, kept in zip(scores, labels, mask):
+        row, ids = row[kept], ids[kept]
+        for t, label in enumerate(ids):
+            before = row[t] if t == 0 else (row[t] + trans[ids[t - 1]]) / 2
+            after = row[t] if t == len(ids) - 1 else (row[t] + trans[:, ids[t + 1]]) / 2
+            for logits in (before, after):
+                total += np.log(np.exp(logits - logits.max()).sum()) + logits.max() - logits[label]
+            count += 2
+    return total / count
+
+
+def crf_loop(scores, labels, trans, mask):
+    """All paths of all rows, one after another."""
+    total = 0.0
+    for row, ids, kept in zip(scores, labels, mask):
+        paths = dict(paths_of(row, trans, kept))
+        total += np.log(np.sum(np.exp(list(paths.values())))) - paths[tuple(ids[kept])]
+    return total
+
+
+@pytest.mark.parametrize("where", MASKS)
+@pytest.mark.parametrize("cls, loop", [(ConditionalRandomField, crf_loop),
+                                       (MaximumEntropyMarkovModel, memm_loop)])  # fmt: skip
+@pytest.mark.parametrize("jit", [False, True])
+def test_gradients_equal_float64(cls, loop, where, jit):
+    """By the scores and by the stored weight, which lr_multiplier makes the steeper."""
+    import tensorflow as tf
+
+    rng, mask = np.random.default_rng(12), MASKS[where]
+    scores = rng.normal(size=(3, 6, 2)).astype("float32")
+    labels = rng.integers(0, 2, (3, 6))
+    layer = cls(lr_multiplier=4)
+    layer.build(scores.shape)
+    layer.set_weights([rng.normal(size=(2, 2)) / 4])
+    stored = layer.get_weights()[0].astype("float64")
+
+    @tf.function(jit_compile=jit)
+    def run(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            loss = tf.reduce_sum(layer.sparse_loss(labels, layer(x, mask=mask)))
+        return loss, tape.gradient(loss, [x, layer.weights[0].value])
+
+    loss, (by_scores, by_weight) = run(tf.constant(scores))
+    exact = scores.astype("float64")
+    np.testing.assert_allclose(loss, loop(exact, labels, 4 * stored, mask), rtol=2e-6)
+    wanted = slopes(lambda x: loop(x, labels, 4 * stored, mask), exact)
+    np.testing.assert_allclose(by_scores, wanted, atol=2e-6)
+    wanted = slopes(lambda w: loop(exact, labels, 4 * w, mask), stored)
+    np.testing.assert_allclose(by_weight, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("where", MASKS)
+def test_decoding_is_the_same_under_xla(where):
+    import tensorflow as tf
+
+    scores = np.random.default_rng(13).normal(size=(3, 6, 4)).astype("float32")
+    layer = ConditionalRandomField(lr_multiplier=3)
+    logits = layer(scores, mask=MASKS[where])
+    compiled = tf.function(layer.decode, jit_compile=True)(logits)
+    np.testing.assert_array_equal(compiled, layer.decode(logits))
 
 
 def test_a_row_of_padding_costs_nothing():

@@ -29,6 +29,14 @@ def test_citizenship(cls):
     check_layer(cls, {}, X, masks=[MASK], expected_shape=(2, 12), expected_weights=0)
 
 
+def test_citizenship_of_several_inputs():
+    other = np.random.default_rng(1).normal(size=X.shape).astype("float32")
+    check_layer(FirstLastAverage, {}, [X, other], masks=[MASK, MASK], expected_shape=(2, 12),
+                expected_weights=0)  # fmt: skip
+    check_layer(SentencePairFeatures, {}, [X[:, 0], other[:, 0]], expected_shape=(2, 36))
+    check_layer(SentencePairFeatures, {}, X.reshape(10, 12), expected_shape=(5, 36))
+
+
 @pytest.mark.parametrize("cls, reduce", [(GlobalAveragePooling1D, np.mean),
                                          (GlobalMaxPooling1D, np.max)])  # fmt: skip
 def test_only_unmasked_positions_count(cls, reduce):

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from bert4keras_ext.layers import VonMisesFisherSampling
+from tests.harness import check_layer
 
 
 def mean_resultant(kappa, dim):
@@ -53,6 +54,13 @@ def test_saving_and_precision(tmp_path):
     again = keras.models.load_model(tmp_path / "m.keras")
     assert again.layers[-1].kappa == 5.0
     assert keras.backend.standardize_dtype(layer(np.ones((1, 8))).dtype) == "bfloat16"
+
+
+def test_citizenship():
+    x = np.random.default_rng(1).normal(size=(2, 3, 6)).astype("float32")
+    mask = np.array([[1, 1, 1], [1, 0, 0]], bool)
+    check_layer(VonMisesFisherSampling, {"kappa": 5.0, "seed": 1}, x, masks=[mask],
+                expected_shape=x.shape, expected_mask=mask)  # fmt: skip
 
 
 def test_bad_arguments():

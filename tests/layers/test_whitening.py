@@ -6,6 +6,7 @@ import pytest
 
 from bert4keras_ext.layers import Whitening
 from bert4keras_ext.numerics import whiten, whitening
+from tests.harness import check_layer
 
 ROWS = np.random.default_rng(0).normal(size=(200, 6)) @ np.diag([1, 2, 3, 4, 5, 6]) + 3
 
@@ -36,6 +37,13 @@ def test_saved_with_the_model_and_in_any_precision(tmp_path):
     np.testing.assert_array_equal(again.predict_on_batch(ROWS), model.predict_on_batch(ROWS))
     covariance = np.cov(Whitening.call(layer, ROWS.astype("float32")), rowvar=False)
     assert covariance.shape == (2, 2)
+
+
+def test_citizenship():
+    x = np.random.default_rng(1).normal(size=(2, 3, 6)).astype("float32")
+    mask = np.array([[1, 1, 1], [1, 0, 0]], bool)
+    check_layer(Whitening, {"n_components": 2}, x, masks=[mask], expected_shape=(2, 3, 2),
+                expected_weights=0, expected_mask=mask)  # fmt: skip
 
 
 def test_too_many_components_are_refused():

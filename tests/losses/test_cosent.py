@@ -140,3 +140,20 @@ def test_as_keras_losses(loss):
 def test_an_odd_number_of_rows_is_refused():
     with pytest.raises(ValueError, match="expected an even number of rows, found 3"):
         pair_cosines(np.ones((3, 4), "float32"))
+
+
+def test_the_interactive_form_learns_the_order_of_scores():
+    """One model reads both sentences and ends in a score; labels are of any scale."""
+    rng = np.random.default_rng(6)
+    pairs = rng.normal(size=(32, 6)).astype("float32")
+    labels = np.floor(pairs[:, 0] * 2)  # classes in order
+    model = keras.Sequential([keras.layers.Dense(1)])
+    loss = CoSENTLoss(scale=1.0, from_vectors=False)
+    model.compile(keras.optimizers.Adam(0.1), loss)
+    first = float(loss(labels, model(pairs)))
+    wanted = cosent_loop(labels, np.asarray(model(pairs))[:, 0], 1.0)
+    np.testing.assert_allclose(first, wanted, rtol=1e-6)
+    model.fit(pairs, labels, batch_size=32, epochs=60, verbose=0)
+    scores = np.asarray(model(pairs))[:, 0]
+    ranks = [np.argsort(np.argsort(x)) for x in (scores, pairs[:, 0])]
+    assert np.corrcoef(*ranks)[0, 1] > 0.9

@@ -84,6 +84,47 @@ def test_gradients(kind):
     np.testing.assert_allclose(found, wanted, atol=2e-3, rtol=2e-3)
 
 
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("place", range(4))
+def test_diagonal_gradients(kind, place):
+    """By the means and logarithms of the variances of both."""
+    arguments = [MEANS[0], LOGS[0], MEANS[1], LOGS[1]]
+
+    def with_one(function, x):
+        return function(*(x if i == place else a for i, a in enumerate(arguments)))
+
+    def textbook(m_p, l_p, m_q, l_q):
+        return KINDS[kind](m_p, np.diag(np.exp(l_p)), m_q, np.diag(np.exp(l_q)))
+
+    function = getattr(gaussian, f"diagonal_{kind}")
+    _, found = with_gradient(lambda x: with_one(function, x), arguments[place].astype("float32"))
+    wanted = slopes(lambda x: with_one(textbook, x), arguments[place])
+    np.testing.assert_allclose(found, wanted, atol=2e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("jit", [False, True])
+def test_gradients_are_finite_where_both_are_equal(kind, jit):
+    """Equal eigenvalues, and no distance: nothing is divided by zero."""
+    import tensorflow as tf
+
+    function = getattr(gaussian, f"full_{kind}")
+    _, gradient = with_gradient(
+        tf.function(lambda s: function(np.zeros(3), s, np.zeros(3), np.eye(3)), jit_compile=jit),
+        np.eye(3, dtype="float32"),
+    )
+    np.testing.assert_allclose(gradient, np.zeros((3, 3)), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_means_and_spreads_far_apart_are_finite(kind):
+    near, far = np.zeros((2, 3), "float32"), np.full((2, 3), 1e4, "float32")
+    function = getattr(gaussian, f"diagonal_{kind}")
+    for means, logs in ((far, near), (near, near + 20), (near, near - 20)):
+        value, gradient = with_gradient(lambda m, s=logs: function(m, s, near, near), means)
+        assert np.all(np.isfinite(value)) and np.all(np.isfinite(gradient))
+
+
 def test_batches_of_distributions():
     means = RNG.normal(size=(4, 3))
     covariances = np.stack([covariance(i) for i in range(4)])

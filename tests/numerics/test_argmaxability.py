@@ -52,6 +52,14 @@ def test_only_some_classes_and_only_the_search():
     assert result.unknown == [4] and list(result.witnesses) == [0]
 
 
+@pytest.mark.parametrize("progress", [True, False])
+def test_the_bar_counts_the_classes(progress, capsys):
+    find_unargmaxable(EXAMPLE, progress=progress)
+    shown = capsys.readouterr().err
+    assert ("searching witnesses: 100%" in shown and "5/5" in shown) == progress
+    assert ("linear programmes: 100%" in shown and "1/1" in shown) == progress
+
+
 @pytest.mark.parametrize(
     "weights, bias, message",
     [
