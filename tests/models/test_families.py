@@ -55,7 +55,11 @@ def losses(builder, steps=12, **kwargs):
     model = compiled(builder.model, **kwargs)
     wanted = targets(model, tokens)
     arrays = arrays if len(arrays) > 1 else arrays[0]
-    return [float(model.train_on_batch(arrays, wanted)) for _ in range(steps)]
+    found = []
+    for _ in range(steps):
+        model.reset_metrics()  # Keras 3.12 returns the mean of all batches so far
+        found.append(float(model.train_on_batch(arrays, wanted)))
+    return found
 
 
 MODES = {
