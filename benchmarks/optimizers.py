@@ -3,6 +3,7 @@
     python benchmarks/optimizers.py                       # 100 M weights: about 3 GB of memory
     python benchmarks/optimizers.py --size small          # 20 M weights
     python benchmarks/optimizers.py --size tiny --rounds 1 --repeats 2      # does it all still run?
+    B4K_XLA=off python benchmarks/optimizers.py           # updates as single operations
 
 Weights like BERT's (a table of embeddings, 768 x 768 and 768 x 3072 kernels, vectors), gradients of
 ones; that of the table is sparse: 1024 rows, as in a batch of 8 x 128.

@@ -54,6 +54,11 @@ def set_xla(mode=True):
     _settings["xla"] = _mode(mode)
 
 
+def xla_mode():
+    """What was set: "on", "off" or "auto"."""
+    return _settings["xla"]
+
+
 def set_precision(name):
     """Sets the dtype policy of layers built from now on.
 

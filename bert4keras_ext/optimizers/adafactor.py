@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.optimizers import one_pass
 from bert4keras_ext.optimizers.derive import Exact, dense
 from bert4keras_ext.optimizers.patterns import as_patterns
 
@@ -108,8 +109,8 @@ class AdaFactor(Exact, keras.optimizers.Optimizer):
 
     def update_step(self, gradient, variable, learning_rate):
         index = self.index_of(variable)
-        gradient = dense(gradient, variable.dtype)
         # The shape of the weight: a sum over rows of an embedding forgets its own.
+        gradient = ops.reshape(dense(gradient, variable.dtype), variable.shape)
         axes = self._factored_axes(variable.shape)
         root = ops.sqrt(self._second_moment(index, gradient, axes) + self.epsilon1)
         update = gradient / root
@@ -131,7 +132,7 @@ class AdaFactor(Exact, keras.optimizers.Optimizer):
             decay = 1 - ops.power(self._step(gradient.dtype), -0.8)
         slots = self._squares[index]
         for slot, axis in zip(slots, axes or [None]):
-            new = squares if axis is None else ops.mean(squares, axis=axis, keepdims=True)
+            new = squares if axis is None else one_pass.mean(squares, axis)
             self.assign(slot, slot + (new - slot) * (1 - decay))
         if axes is None:
             return ops.convert_to_tensor(slots[0])
@@ -154,4 +155,4 @@ class AdaFactor(Exact, keras.optimizers.Optimizer):
 
 
 def _rms(x):
-    return ops.sqrt(ops.mean(ops.square(x)))
+    return ops.sqrt(one_pass.mean(ops.square(x)))

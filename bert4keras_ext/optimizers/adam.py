@@ -51,6 +51,9 @@ class Adam(Exact, keras.optimizers.Adam):
         )
         self.bias_correction = bias_correction
 
+    def is_fused(self, variable):
+        return not self.amsgrad
+
     def update_step(self, gradient, variable, learning_rate):
         if is_tensorflow() and not self.amsgrad:
             self._fused_step(gradient, variable, learning_rate)

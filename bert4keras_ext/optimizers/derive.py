@@ -15,6 +15,7 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import PACKAGE, register
+from bert4keras_ext.optimizers import one_pass
 from bert4keras_ext.optimizers.patterns import warn_of_unmatched, which_match
 
 EXTENSIONS = {}  # recipe name -> class
@@ -75,6 +76,32 @@ class Exact:
 
         distribute = tf.__internal__.distribute.interim
         distribute.maybe_merge_call(function, self._distribution_strategy, *args)
+
+    def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
+        pairs = list(grads_and_vars)
+        is_large = one_pass.chosen([variable for _, variable in pairs], self._is_known_to_compile())
+        compiled, others = [], []
+        for (gradient, variable), large in zip(pairs, is_large):
+            if large and not self.is_fused(variable) and not self.takes_rows(gradient, variable):
+                compiled.append((dense(gradient, variable.dtype), variable, learning_rate))
+            else:
+                others.append((gradient, variable))
+        one_pass.run(self.update_step, compiled)
+        super()._distributed_tf_update_step(distribution, others, learning_rate)
+
+    def _is_known_to_compile(self):
+        """Rules from elsewhere may hold what XLA cannot compile: they run as they are written."""
+        rules = [each for each in type(self).__mro__ if "update_step" in vars(each)]
+        base = next(index for index, each in enumerate(rules) if not issubclass(each, Extension))
+        return all(each.__module__.startswith(PACKAGE) for each in rules[: base + 1])
+
+    def is_fused(self, variable):
+        """Whether the update of a weight is one kernel of TensorFlow's, nothing before or after."""
+        return False
+
+    def takes_rows(self, gradient, variable):
+        """Whether the update reads and writes some rows of the weight only."""
+        return False
 
     def _apply_weight_decay(self, variables):
         if not self.decays_itself:
@@ -143,6 +170,9 @@ class Extension(Exact):
             return None
         return self.weight_decay if self._use_weight_decay(variable) else None
 
+    def is_fused(self, variable):
+        return self.native_decay(variable) is None and super().is_fused(variable)
+
     def update_step(self, gradient, variable, learning_rate):
         if self.native_decay(variable) is not None:
             rate = ops.cast(learning_rate * self.native_decay(variable), variable.dtype)
@@ -155,13 +185,14 @@ class Extension(Exact):
             old = old * ops.cast(1 - learning_rate * rate, old.dtype)
         return super().update_rows(rows, idle, old, gradient, variable, learning_rate)
 
-    def for_each(self, action, targets, *others, when=None):
+    def for_each(self, action, targets, *others, when=None, is_unfused=False):
         """action(target, *others) for each weight on each device.
 
         Args:
             action: writes its target with `self.assign` and its kin.
             targets: variables; `others` are lists of variables or tensors beside them.
             when: function that says, as a tensor, whether anything shall be done.
+            is_unfused: whether the action is worth compiling: more than one operation.
         """
         if not is_tensorflow():
             return self._for_each_anywhere(action, targets, *others, when=when)
@@ -170,7 +201,10 @@ class Extension(Exact):
         lists = [[getattr(x, "value", x) for x in each] for each in (targets, *others)]
 
         def act(strategy):
-            for target, *rest in zip(*lists):
+            compiled = one_pass.chosen(lists[0], is_wanted=is_unfused)
+            rows = list(zip(*lists))
+            one_pass.run(action, [row for row, chosen in zip(rows, compiled) if chosen])
+            for target, *rest in [row for row, chosen in zip(rows, compiled) if not chosen]:
                 strategy.extended.update(target, action, args=tuple(rest), group=False)
 
         def across(strategy):

@@ -60,7 +60,7 @@ class ExponentialMovingAverage(Extension, recipe_name="exponential_moving_averag
     def whole_update(self, gradients, variables):
         super().whole_update(gradients, variables)
         # All weights: those without a gradient today are in the model all the same.
-        self.for_each(self._average, self._averages, self._trainable_variables)
+        self.for_each(self._average, self._averages, self._trainable_variables, is_unfused=True)
 
     def _average(self, average, variable):
         self.assign_add(average, (variable - average) * (1 - self.ema_momentum))

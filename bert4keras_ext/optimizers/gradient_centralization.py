@@ -50,6 +50,9 @@ class GradientCentralization(Extension, recipe_name="gradient_centralization"):
             ]
         )
 
+    def is_fused(self, variable):
+        return not self._is_centralized[self.index_of(variable)] and super().is_fused(variable)
+
     def update_step(self, gradient, variable, learning_rate):
         if self._is_centralized[self.index_of(variable)]:
             gradient = dense(gradient, variable.dtype)

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.optimizers import one_pass
 from bert4keras_ext.optimizers.derive import Extension, derive
 from bert4keras_ext.optimizers.patterns import as_patterns
 
@@ -16,7 +17,7 @@ def extend_with_layer_adaptation(BaseOptimizer, name=None):
         exclude_from_layer_adaptation: patterns searched in the paths of weights that are updated as
             the base does, usually ["Norm", "bias"].
 
-    State: no slot; for the time of its update a copy of one weight.
+    State: no slot; for the time of the update copies of some weights.
 
     Example:
 
@@ -45,6 +46,9 @@ class LayerAdaptation(Extension, recipe_name="layer_adaptation"):
         excluded = self.matching("exclude_from_layer_adaptation", patterns, variables)
         self.keep(_is_plain=excluded)
 
+    def is_fused(self, variable):
+        return self._is_plain[self.index_of(variable)] and super().is_fused(variable)
+
     def update_step(self, gradient, variable, learning_rate):
         if self._is_plain[self.index_of(variable)]:
             return super().update_step(gradient, variable, learning_rate)
@@ -55,7 +59,7 @@ class LayerAdaptation(Extension, recipe_name="layer_adaptation"):
         self.assign_add(variable, update * ops.cast(ratio - 1, update.dtype))
 
     def _ratio(self, old, update, learning_rate):
-        size, length = _norm(old), _norm(update)
+        size, length = _root_mean_square(old), _root_mean_square(update)
         rate = ops.cast(learning_rate, size.dtype)
         is_defined = (size > 0) & (length > 0) & (rate > 0)
         return ops.where(is_defined, size * rate / ops.where(is_defined, length, 1), 1)
@@ -65,8 +69,8 @@ class LayerAdaptation(Extension, recipe_name="layer_adaptation"):
         return {**super().get_config(), "exclude_from_layer_adaptation": patterns}
 
 
-def _norm(x):
+def _root_mean_square(x):
     # Squares of half precision overflow, and their sums lose what is small.
     if x.dtype in ("float16", "bfloat16"):
         x = ops.cast(x, "float32")
-    return ops.sqrt(ops.sum(ops.square(x)))
+    return ops.sqrt(one_pass.mean(ops.square(x)))

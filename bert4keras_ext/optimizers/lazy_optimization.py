@@ -66,12 +66,18 @@ class LazyOptimization(Extension, recipe_name="lazy_optimization"):
             and is_defined_inside(type(self), LazyOptimization, "update_rows", "update_step"),
         )
 
-    def update_step(self, gradient, variable, learning_rate):
-        index = self.index_of(variable)
-        if not self._is_lazy[index]:
-            return super().update_step(gradient, variable, learning_rate)
+    def is_fused(self, variable):
+        return not self._is_lazy[self.index_of(variable)] and super().is_fused(variable)
+
+    def takes_rows(self, gradient, variable):
         is_sparse = hasattr(gradient, "indices") and hasattr(gradient, "values")
-        if is_sparse and self._can_update_rows and index in self._last_updates:
+        has_counter = self.index_of(variable) in self._last_updates
+        return is_sparse and has_counter and self._can_update_rows
+
+    def update_step(self, gradient, variable, learning_rate):
+        if not self._is_lazy[self.index_of(variable)]:
+            return super().update_step(gradient, variable, learning_rate)
+        if self.takes_rows(gradient, variable):
             return self._sparse_step(gradient, variable, learning_rate)
         gradient, old = dense(gradient, variable.dtype), ops.copy(variable)
         super().update_step(gradient, variable, learning_rate)

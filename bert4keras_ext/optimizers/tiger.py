@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.optimizers import one_pass
 from bert4keras_ext.optimizers.derive import Exact, dense
 
 
@@ -64,8 +65,8 @@ class Tiger(Exact, keras.optimizers.Optimizer):
     def update_step(self, gradient, variable, learning_rate):
         index = self.index_of(variable)
         name, m = self._names[index], self._momentums[index]
-        gradient = dense(gradient, variable.dtype)
-        is_nan = ops.any(ops.isnan(gradient))
+        gradient = ops.reshape(dense(gradient, variable.dtype), variable.shape)
+        is_nan = one_pass.mean(ops.cast(ops.isnan(gradient), gradient.dtype)) > 0
         old = ops.convert_to_tensor(m)
         new = ops.where(is_nan, old, old + (gradient - old) * (1 - self.beta))
         self.assign(m, new)
@@ -79,7 +80,7 @@ class Tiger(Exact, keras.optimizers.Optimizer):
 
     def _scale(self, name, variable):
         axis = -1 if "embeddings" in name else None
-        size = ops.sqrt(ops.mean(ops.square(variable), axis=axis, keepdims=True))
+        size = ops.sqrt(one_pass.mean(ops.square(variable), axis))
         return ops.maximum(size, self.minimum_scale)
 
     def get_config(self):

@@ -53,6 +53,9 @@ class WeightDecay(Extension, recipe_name="weight_decay"):
         excluded = self.matching("exclude_from_weight_decay", patterns, variables)
         self.keep(_keeps_its_size=excluded)
 
+    def is_fused(self, variable):
+        return self._keeps_its_size[self.index_of(variable)] and super().is_fused(variable)
+
     def _decay(self, variable, learning_rate):
         """The part of the weight that this step takes away."""
         return ops.cast(learning_rate * self.weight_decay_rate, variable.dtype)

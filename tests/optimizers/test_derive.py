@@ -215,6 +215,7 @@ def test_the_private_names_of_keras_are_there():
     for name in (
         "_backend_apply_gradients",
         "_all_reduce_sum_gradients",
+        "_distributed_tf_update_step",
         "_clip_gradients",
         "_apply_weight_decay",
         "_use_weight_decay",
