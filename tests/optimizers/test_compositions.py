@@ -6,6 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tests.optimizers.compositions import (
     ARGUMENTS,
@@ -42,6 +43,19 @@ def test_a_model_trains_saves_resumes_and_compiles(names, tmp_path):
     compiled = make_model(make_optimizer(names))
     train(compiled, range(8), jit=True)
     assert_same(compiled, model, **CLOSE)
+
+
+def test_a_tensorflow_checkpoint_resumes(tmp_path):
+    names = tuple(ARGUMENTS)
+    model, other = (make_model(make_optimizer(names)) for _ in range(2))
+    train(model, range(5))
+    path = tf.train.Checkpoint(model=model, optimizer=model.optimizer).save(tmp_path / "c")
+    other.optimizer.build(other.trainable_variables)
+    saved = tf.train.Checkpoint(model=other, optimizer=other.optimizer)
+    saved.restore(path).assert_existing_objects_matched()
+    train(model, range(5, 8))
+    train(other, range(5, 8))
+    assert_same(other, model)
 
 
 @pytest.mark.parametrize("names", PAIRS, ids="+".join)
