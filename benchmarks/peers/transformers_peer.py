@@ -1,6 +1,6 @@
 """Hugging Face transformers' BertModel and others on PyTorch: eager mode, default attention.
 
-See child.py. bfloat16: the whole model in bfloat16 for inference, autocast for training.
+See child.py. mixed_bfloat16 is autocast (float32 weights), bfloat16 the whole model in bfloat16.
 Optimizer: torch.optim.Adam(fused=True), fused as the optimizer of the library's Trainer is.
 """
 
@@ -32,7 +32,7 @@ def versions():
         "torch": torch.__version__,
         "attention": attention,
         "optimizer": "torch.optim.Adam(fused=True)",
-        "bfloat16": "whole model for inference, autocast for training",
+        "mixed_bfloat16": "torch.autocast",
     }
 
 
@@ -88,13 +88,17 @@ def tensors(batch, encoder):
     return arrays
 
 
+def autocast(precision):
+    return torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "mixed_bfloat16")
+
+
 def make_forward(config, precision, xla):
     model = make_encoder(config).eval()
-    if precision in ("mixed_bfloat16", "bfloat16"):
+    if precision == "bfloat16":
         model = model.to(torch.bfloat16)
 
     def forward(batch):
-        with torch.inference_mode():
+        with torch.inference_mode(), autocast(precision):
             return model(**tensors(batch, model)).last_hidden_state.float().numpy()
 
     return forward
@@ -105,11 +109,10 @@ def make_training(config, precision, xla):
     head = torch.nn.Linear(config["hidden_size"], 2)
     weights = [*encoder.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(weights, lr=child.LEARNING_RATE, fused=True)
-    low = precision == "mixed_bfloat16"
 
     def step(batch):
         labels = torch.tensor(batch["labels"], dtype=torch.long)
-        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=low):
+        with autocast(precision):
             scores = head(encoder(**tensors(batch, encoder)).last_hidden_state[:, 0])
         loss = torch.nn.functional.cross_entropy(scores.float(), labels)
         optimizer.zero_grad()
