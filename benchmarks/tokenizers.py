@@ -13,9 +13,10 @@ Peers may live in an environment of their own, of the same Python version:
 bert4keras fails to import beside Keras 3; its tokenizers.py needs no Keras, so it is loaded with an
 empty stand-in for bert4keras.backend.
 
-Measured (Python 3.11, two CPU cores, 10,000 titles of 22 characters on average, --repeat 10 to 15,
-five runs on two days): ours 2.4 to 2.7 us a sentence (5.6 to 6.4 with an empty cache), Hugging Face
-tokenizers 0.23 10.8 to 11.9 times that, bert4keras 0.11.5 8.2 to 9.1 times.
+Measured (Python 3.11, one CPU core of a busy machine, 10,000 titles of 22 characters on average,
+--repeat 12, nine runs, medians): ours 2.8 us a sentence and 1.6 in batches of 256, Hugging Face
+tokenizers 0.23 11.6 times ours one by one, bert4keras 0.11.5 9.2 times (9.1 to 10.1; 6.1 in a
+disturbed run) and 12.7 to 16.3 times ours in batches.
 """
 
 import argparse
