@@ -189,15 +189,18 @@ class TokenizerBase:
     def _encode_rows(self, pairs, *arguments):
         """Two lists of lists: ids and segments."""
         token_ids, segment_ids = [], []
-        for i, (first, second) in enumerate(pairs):
-            try:
-                row = self.encode(first, second, *arguments)
-            except (TypeError, ValueError) as error:
-                error.add_note(f"This was text number {i} of the batch (from 0).")
-                raise
+        for i in range(len(pairs)):
+            row = self._encode_row(pairs, i, *arguments)
             token_ids.append(row[0])
             segment_ids.append(row[1])
         return token_ids, segment_ids
+
+    def _encode_row(self, pairs, i, *arguments):
+        try:
+            return self.encode(*pairs[i], *arguments)
+        except (TypeError, ValueError) as error:
+            error.add_note(f"This was text number {i} of the batch (from 0).")
+            raise
 
     def _encode_padded(self, pairs, maxlen, pattern, truncate_from, width):
         """Two arrays; width is a function from the longest row's length to their columns."""

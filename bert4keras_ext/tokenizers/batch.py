@@ -92,7 +92,7 @@ class Rows:
     """
 
     def __init__(self, start, end, counts, shared_start):
-        self.start, self.end, self.counts = start, end, counts
+        self.end, self.counts = end, counts
         self.starts = [start, [] if shared_start else start][: len(counts)]
         self.before = []  # the first column of each part
         self.lengths = np.zeros_like(counts[0])

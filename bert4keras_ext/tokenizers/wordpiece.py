@@ -123,10 +123,13 @@ class Tokenizer(TokenizerBase):
         if maxlen is not None:
             special = self._count_special(pattern if paired else None)
             maxlen = checked_maxlen(maxlen, special) + shared_start
+            self._truncation_index(
+                truncate_from
+            )  # raises for a wrong one, cut or not
         return batch.encode_padded(
             self._get_derived().batch,
             pairs,
-            lambda row: self.encode(*pairs[row], *arguments),
+            lambda row: self._encode_row(pairs, row, *arguments),
             maxlen,
             shared_start,
             width,

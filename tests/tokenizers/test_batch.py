@@ -117,3 +117,12 @@ def test_errors_name_the_row():
     with pytest.raises(TypeError, match="found NoneType") as caught:
         TOKENIZER.encode_batch(["a", None])
     assert caught.value.__notes__ == ["This was text number 1 of the batch (from 0)."]
+
+
+def test_errors_of_large_batches_are_those_of_single_texts():
+    texts = ["你"] * 17 + ["你好你好你好"]
+    with pytest.raises(ValueError, match="cannot drop 4 of 8 tokens") as caught:
+        TOKENIZER.encode_batch(texts, maxlen=4, truncate_from=6)
+    assert caught.value.__notes__ == ["This was text number 17 of the batch (from 0)."]
+    with pytest.raises(ValueError, match="truncate_from: expected 'right', 'left'"):
+        TOKENIZER.encode_batch(texts, maxlen=20, truncate_from="middle")  # though nothing is cut
