@@ -5,13 +5,12 @@ from itertools import chain
 
 import numpy as np
 
-from bert4keras_ext.tokenizers.word_cache import is_solitary
+from bert4keras_ext.tokenizers.word_cache import CODES, is_solitary
 
 # Below this many texts, one after the other is as fast.
 FEWEST_TEXTS = 16
 
-CODES = 1 << 16  # the basic plane holds all solitary characters
-NEW, REST = np.iinfo(np.int32).min, np.iinfo(np.int32).min + 1
+REST = np.iinfo(np.int32).min  # stands for the id of a character that is not solitary
 
 
 class BatchIds:
@@ -20,13 +19,13 @@ class BatchIds:
     The words between solitary characters come from the same cache as those of single texts.
 
     Args:
-        words: the WordCache of single texts.
+        words: the IdCache of single texts.
 
     Example:
-        >>> from bert4keras_ext.tokenizers.word_cache import WordCache
-        >>> ids = BatchIds(WordCache(lambda text: [ord(word[0]) for word in text.split()]))
-        >>> [x.tolist() for x in ids(["一丁", "", "an apple"])]
-        [[19968, 19969, 97, 97], [2, 0, 2]]
+        >>> from bert4keras_ext.tokenizers.word_cache import IdCache
+        >>> cache = IdCache(lambda text: [5] * len(text.split()), {"一": 1, "丁": 2}, unknown=0)
+        >>> [x.tolist() for x in BatchIds(cache)(["一丁", "", "an apple"])]
+        [[1, 2, 5, 5], [2, 0, 2]]
     """
 
     def __init__(self, words):
@@ -39,7 +38,7 @@ class BatchIds:
         codes = np.frombuffer(joined.encode("utf-32-le", "surrogatepass"), "<u4")
         lengths = np.fromiter(map(len, texts), np.int64, len(texts))
         gaps = np.cumsum(lengths + 1) - 1  # the space behind each text, which no word crosses
-        ids = self._look_up(codes)
+        ids = self._get_table()[np.minimum(codes, CODES - 1)]
         is_rest = ids == REST
         is_rest[gaps] = False
         edges = np.flatnonzero(np.diff(is_rest, prepend=False, append=False))
@@ -50,17 +49,10 @@ class BatchIds:
         flat = _merged(ids[is_solitary], words, is_solitary, counts)
         return flat, np.add.reduceat(counts, gaps - lengths)
 
-    def _look_up(self, codes):
-        """NEW characters are looked up once and for all; others than solitary ones are REST."""
+    def _get_table(self):
         if self.table is None:
-            self.table = np.where(solitary_codes(), NEW, REST).astype(np.int32)
-        codes = np.minimum(codes, CODES - 1)
-        ids = self.table[codes]
-        if (is_new := ids == NEW).any():
-            for code in np.unique(codes[is_new]).tolist():
-                self.table[code] = self.words.characters[chr(code)]
-            ids = self.table[codes]
-        return ids
+            self.table = np.where(solitary_codes(), self.words.table, REST).astype(np.int32)
+        return self.table
 
 
 def _merged(solitary_ids, words, is_solitary, counts):

@@ -8,7 +8,7 @@ from bert4keras_ext.tokenizers.checks import checked_id, checked_maxlen, checked
 from bert4keras_ext.tokenizers.detokenize import join_wordpieces
 from bert4keras_ext.tokenizers.rematch import Finder, traced_lower
 from bert4keras_ext.tokenizers.vocabulary import load_vocab
-from bert4keras_ext.tokenizers.word_cache import WordCache
+from bert4keras_ext.tokenizers.word_cache import IdCache, WordCache
 
 
 class Tokenizer(TokenizerBase):
@@ -20,7 +20,8 @@ class Tokenizer(TokenizerBase):
     whole and has the id of [UNK].
 
     Tokens, ids and segments equal bert4keras' (with this Python's Unicode tables). Words are
-    looked up in a bounded cache, so a Chinese sentence costs one dictionary look-up a character.
+    looked up in a bounded cache, ideographs in a table, so a Chinese sentence costs little more
+    than one step in a list a character.
     Subclasses may override any method; what they override is called, and the cache steps aside.
     One tokenizer may serve many threads; it can be pickled and copied if pre_tokenize can.
 
@@ -123,9 +124,7 @@ class Tokenizer(TokenizerBase):
         if maxlen is not None:
             special = self._count_special(pattern if paired else None)
             maxlen = checked_maxlen(maxlen, special) + shared_start
-            self._truncation_index(
-                truncate_from
-            )  # raises for a wrong one, cut or not
+            self._truncation_index(truncate_from)  # raises for a wrong one, cut or not
         return batch.encode_padded(
             self._get_derived().batch,
             pairs,
@@ -269,7 +268,7 @@ class _Derived:
         spacing: table that makes words out of normalised text.
         longest: length of the longest token, beyond which no piece is looked for.
         tokens: WordCache of the tokens, or None where overridden methods decide.
-        ids: WordCache of the ids, or None where overridden methods, pre_tokenize or
+        ids: IdCache, or None where overridden methods, pre_tokenize or
             token_translate decide.
         batch: BatchIds on top of ids, or None where overridden methods decide.
     """
@@ -287,7 +286,14 @@ class _Derived:
                     [] if token is None else [tokenizer.token_to_id(token)]
                     for token in (tokenizer._token_start, tokenizer._token_end)
                 )
-                self.ids = WordCache(tokenizer._analyse_ids, lower, start, end)
+                self.ids = IdCache(
+                    tokenizer._analyse_ids,
+                    tokenizer._token_dict,
+                    tokenizer._token_unk_id,
+                    start,
+                    end,
+                    lower=lower,
+                )
                 if _is_original(tokenizer, ROW_METHODS):
                     self.batch = batch.BatchIds(self.ids)
 

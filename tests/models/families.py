@@ -80,4 +80,3 @@ def inputs_of(builder, rows=4, length=8, seed=0):
 def predict(builder, arrays):
     found = builder.model.predict_on_batch(arrays if len(arrays) > 1 else arrays[0])
     return found if isinstance(found, list) else [found]
-

@@ -1,6 +1,7 @@
 """Tokenizer beside a slow reference, and the ways users bend it."""
 
 import copy
+import functools
 import pickle
 import random
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from bert4keras_ext.tokenizers import Tokenizer, TokenizerBase, load_vocab
 from bert4keras_ext.tokenizers import wordpiece as wordpiece_module
 from bert4keras_ext.tokenizers.characters import SpacingTable
-from bert4keras_ext.tokenizers.word_cache import WordCache
+from bert4keras_ext.tokenizers.word_cache import IdCache, WordCache
 from tests.shared import shared
 from tests.tokenizers.common import AWKWARD, NAMES, TOKEN_DICT, small_tokenizer, texts
 from tests.tokenizers.reference import tokenize
@@ -37,7 +38,21 @@ def test_every_character_equals_the_definition(lower):
     tokenizer = TOKENIZERS[lower]
     for code in [*range(0x3400), *range(0xA000, 0xD800), *range(0xE000, 0x12000, 3)]:
         text = f"a{chr(code)}b 好{chr(code)}"
-        assert tokenizer.tokenize(text) == tokenize(text, TOKEN_DICT, lower), hex(code)
+        expected = tokenize(text, TOKEN_DICT, lower)
+        assert tokenizer.tokenize(text) == expected, hex(code)
+        ids = [TOKEN_DICT.get(token, TOKEN_DICT["[UNK]"]) for token in expected]
+        assert tokenizer.encode(text)[0] == ids, hex(code)
+
+
+@given(texts, st.sampled_from([{"token_start": None}, {"token_end": None}]))
+def test_without_start_or_end(text, options):
+    tokenizer = small_tokenizer(**options)
+    ids = TOKENIZERS[False].encode(text)[0]
+    assert tokenizer.encode(text)[0] == (ids[1:] if "token_start" in options else ids[:-1])
+
+
+def test_halves_of_surrogate_pairs_are_unknown_words():
+    assert TOKENIZERS[True].encode("你\ud840好\ud83d ab")[0] == [2, 6, 1, 7, 1, TOKEN_DICT["ab"], 3]
 
 
 @pytest.mark.parametrize("word_maxlen", [0, 1, 3, 200])
@@ -215,10 +230,8 @@ def test_copies(duplicate):
 
 
 def test_threads_share_one_tokenizer(monkeypatch):
-    def tiny_cache(*args):
-        return WordCache(*args, max_words=3)
-
-    monkeypatch.setattr(wordpiece_module, "WordCache", tiny_cache)
+    tiny_cache = functools.partial(IdCache, max_words=3)
+    monkeypatch.setattr(wordpiece_module, "IdCache", tiny_cache)
     rng = random.Random(1)
     rows = ["".join(rng.choices(AWKWARD, k=30)) for _ in range(2000)]
     expected = [small_tokenizer(do_lower_case=True).encode(row) for row in rows]
@@ -233,6 +246,8 @@ def test_the_cache_is_bounded():
         assert cache.items(f"w{i}好phrase of {i}") == [f"w{i}", "好", "phrase", "of", str(i)]
         assert len(cache.words) <= 100
     assert all(len(word) <= 5 for word in cache.words)
+    assert cache.items("a b c d e f") == [*"abcdef"], "too long to remember: by its words"
+    assert "a b" not in cache.words and cache.items("a b") == ["a b"] and "a b" in cache.words
     tokenizer = small_tokenizer()
     for i in range(70000):
         tokenizer.encode(f"w{i}")
