@@ -98,7 +98,7 @@ def jit_compile():
         if mode == "on":
             logger.warning("XLA stays off under a distribution strategy of several replicas")
         return False
-    return True if mode == "on" else _has_gpu()
+    return True if mode == "on" else has_gpu()
 
 
 def _under_strategy():
@@ -109,7 +109,8 @@ def _under_strategy():
     return tf.distribute.get_strategy().num_replicas_in_sync > 1
 
 
-def _has_gpu():
+def has_gpu():
+    """Whether TensorFlow has a GPU; True under other backends, which are not known to have none."""
     if keras.backend.backend() != "tensorflow":
         return True
     import tensorflow as tf

@@ -4,6 +4,8 @@ import math
 
 from keras import backend, ops
 
+from bert4keras_ext.backend import softmax
+
 # Inside attention a masked score is very low but finite: a row without any allowed key gives
 # a uniform distribution, not NaN. exp(MASKED - max) is exactly 0 for every other row.
 MASKED_SCORE = -1e30
@@ -82,7 +84,7 @@ def restricted(bias, allowed, ndim):
     return ops.cast(bias, "float32") + ops.where(allowed, 0.0, MASKED_SCORE)
 
 
-def attention_normalize(scores, mask=None, method="softmax", bias=None):
+def attention_normalize(scores, mask=None, method="softmax", bias=None, training=True):
     """Turns attention scores into weights, in float32.
 
     ============  =================================================================
@@ -98,6 +100,8 @@ def attention_normalize(scores, mask=None, method="softmax", bias=None):
         method: a row of the table.
         bias: bool (and-ed with the mask) or float (added), broadcast to ``scores``; three
             dimensions mean (batch, query, key).
+        training: whether a gradient is wanted. Without it, bfloat16 scores stay as narrow as they
+            are where the weights are equal all the same: see ``backend/softmax.py``.
 
     Returns:
         Weights with the shape and dtype of ``scores``. A row with no allowed key is finite.
@@ -107,12 +111,15 @@ def attention_normalize(scores, mask=None, method="softmax", bias=None):
     """
     check_normalization(method)
     dtype, ndim = scores.dtype, len(scores.shape)
-    scores = ops.cast(scores, "float32")
     allowed = combine_masks(mask, -1, ndim)
     if bias is not None and backend.standardize_dtype(bias.dtype) == "bool":
         bias = align_bias(bias, ndim)
         allowed = bias if allowed is None else ops.logical_and(allowed, bias)
-    elif bias is not None:
+        bias = None
+    if not training and bias is None and method == "softmax" and softmax.is_exact(dtype):
+        return _softmax(scores, allowed)
+    scores = ops.cast(scores, "float32")
+    if bias is not None:
         # A float bias may hold -inf where keys are forbidden: kept finite, like a mask.
         scores = scores + ops.maximum(ops.cast(align_bias(bias, ndim), "float32"), MASKED_SCORE)
     return ops.cast(_METHODS[method](scores, allowed), dtype)
@@ -129,7 +136,7 @@ def _softmax(scores, allowed):
     if allowed is not None:
         # Adding a small (batch, 1, 1, key) tensor costs one pass over the scores; for them
         # score + MASKED_SCORE rounds to MASKED_SCORE exactly.
-        scores = scores + ops.where(allowed, 0.0, MASKED_SCORE)
+        scores = scores + ops.cast(ops.where(allowed, 0.0, MASKED_SCORE), scores.dtype)
     return ops.softmax(scores, axis=-1)
 
 

@@ -3,6 +3,8 @@
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.acceleration import has_gpu
+
 
 def keep_mask(shape, rate, seed_generator):
     """A bool tensor that is False with probability ``rate``.
@@ -15,15 +17,9 @@ def keep_mask(shape, rate, seed_generator):
         rate: probability of False, in (0, 1).
         seed_generator: a ``keras.random.SeedGenerator``.
     """
-    if keras.backend.backend() == "tensorflow" and not _has_gpu():
+    if not has_gpu():
         return _from_words(shape, rate, seed_generator)
     return keras.random.uniform(shape, seed=seed_generator) >= rate
-
-
-def _has_gpu():
-    import tensorflow as tf
-
-    return bool(tf.config.list_physical_devices("GPU"))
 
 
 def _from_words(shape, rate, seed_generator):

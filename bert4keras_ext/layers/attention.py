@@ -185,7 +185,9 @@ class MultiHeadAttention(Layer):
             query, key, position_bias, relative_embeddings, rotary, key_rotary
         )
         biased = scores if residual_scores is None else scores + residual_scores
-        weights = attention_normalize(biased, value_mask, self.normalization, attention_bias)
+        weights = attention_normalize(
+            biased, value_mask, self.normalization, attention_bias, training
+        )
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
         if relative_values is None:
@@ -269,7 +271,7 @@ class MultiHeadAttention(Layer):
         biased = scores if residual_scores is None else scores + residual_scores
         places = readable(ops.shape(query)[1], ops.shape(keys)[2], index)
         bias = restricted(attention_bias, places, len(scores.shape))
-        weights = attention_normalize(biased, mask, self.normalization, bias)
+        weights = attention_normalize(biased, mask, self.normalization, bias, False)
         relative_values = relative_embeddings if relative_values is None else relative_values
         outputs = self.o(self._averages(weights, values, relative_values))
         return (outputs, scores, cache) if self.return_attention_scores else (outputs, cache)

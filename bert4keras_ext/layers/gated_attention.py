@@ -161,7 +161,9 @@ class GatedAttentionUnit(Layer):
         scores = self.attention_scores(q, k, position_bias, rotary, key_rotary)
         biased = scores if residual_scores is None else scores + residual_scores
         # (bert4keras masks with the queries' mask in the cross form as well, where it cannot fit.)
-        weights = attention_normalize(biased, value_mask, self.normalization, attention_bias)
+        weights = attention_normalize(
+            biased, value_mask, self.normalization, attention_bias, training
+        )
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
         outputs = self.o_dense(u * ops.matmul(weights[:, 0], v))
