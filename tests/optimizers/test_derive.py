@@ -198,11 +198,24 @@ def test_bad_arguments(name, kwargs):
         extended([name])(0.1, **kwargs)
 
 
-def test_patterns_that_match_nothing_name_the_nearest_paths():
-    model = make_model(extend_with_weight_decay(Adam)(exclude_from_weight_decay=["norms", "bias"]))
-    with pytest.warns(UserWarning, match="exclude_from_weight_decay: 'norms' .* nearest are "
-                      "'Transformer-0-Norm/"):  # fmt: skip
+@pytest.mark.parametrize(
+    ("optimizer", "keyword", "value"),
+    [
+        (extended(["weight_decay"]), "exclude_from_weight_decay", ["norms", "bias"]),
+        (extended(["layer_adaptation"]), "exclude_from_layer_adaptation", ["norms"]),
+        (extended(["gradient_centralization"]), "exclude_from_gradient_centralization", ["norms"]),
+        (extended(["lazy_optimization"]), "include_in_lazy_optimization", ["norms", "Embedding"]),
+        (extended(["parameter_wise_lr"]), "paramwise_lr_schedule", {"norms": 2, "Dense": 1}),
+        (extended(["layer_wise_lr_decay"]), "include_in_layer_zero", ["norms"]),
+        (optimizers.AdaFactor, "exclude_from_parameter_scale", ["norms"]),
+    ],
+)
+def test_patterns_that_match_nothing_name_the_nearest_paths(optimizer, keyword, value):
+    model = make_model(optimizer(**{keyword: value}))
+    message = f"{keyword}: 'norms' .* nearest are 'Transformer-0-Norm/"
+    with pytest.warns(UserWarning, match=message) as record:
         model.optimizer.build(model.trainable_variables)
+    assert len([each for each in record if keyword in str(each.message)]) == 1
 
 
 def test_one_string_is_one_pattern():

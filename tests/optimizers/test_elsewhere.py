@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import pytest
 
+from bert4keras_ext import optimizers
 from bert4keras_ext.optimizers import Adam, adam, derive, lazy_optimization
 from tests.optimizers.compositions import ARGUMENTS, extended, make_model, make_optimizer
 
@@ -26,16 +27,26 @@ def run(program, *arguments, **environment):
     return done.stdout
 
 
-MIRRORED = """
+TWO_DEVICES = """
+import sys
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 import numpy as np
-from tests.optimizers.compositions import ARGUMENTS, make_model, make_optimizer
+from bert4keras_ext import optimizers
+from tests.optimizers.compositions import ARGUMENTS, make_model, make_optimizer, make_variables
 
 rng = np.random.default_rng(0)
+
+
+def assert_equal(mirrored, single, names):
+    for a, b in zip(mirrored, single, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6, err_msg=str(names))
+"""
+FIT = """
 x, y = rng.integers(0, 12, (24, 3)), rng.normal(size=(24, 2))
 
 
@@ -45,7 +56,6 @@ def train(names, **kwargs):
     return model
 
 
-strategy = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 for names, kwargs in [
     (["gradient_accumulation"], {"grad_accum_steps": 4}),
     (["lookahead"], {"global_clipnorm": 0.1}),
@@ -61,14 +71,45 @@ for names, kwargs in [
             assert int(model.optimizer.iterations.numpy()) == 2
         if "exponential_moving_average" in names:
             model.optimizer.apply_ema_weights()
-    for a, b in zip(mirrored.get_weights(), single.get_weights()):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1e-6, err_msg=str(names))
+    assert_equal(mirrored.get_weights(), single.get_weights(), names)
+print("equal")
+"""
+# Without models, which take most of the time: each device brings a half of the gradient.
+APPLY = """
+shapes = (9, 3), (3, 4), (4,)
+gradients = [[rng.normal(size=s).astype("float32") for s in shapes] for _ in range(6)]
+
+
+def train(names, kwargs, shares):
+    optimizer, variables = make_optimizer(names, **kwargs), make_variables()
+    optimizer.build(variables)
+
+    def update(*gradients):
+        replica = tf.distribute.get_replica_context().replica_id_in_sync_group
+        share = tf.gather(tf.constant(shares), replica)
+        optimizer.apply([share * each for each in gradients], variables)
+
+    step = tf.function(lambda *args: tf.distribute.get_strategy().run(update, args))
+    for each in gradients:
+        step(*each)
+    return [v.numpy() for v in (*variables, *optimizer.variables[2:])]
+
+
+for names, base in [
+    *[([name], "Adam") for name in ARGUMENTS],
+    *[([], base) for base in ("Adam", "AdaFactor", "Lion", "Tiger", "LAMB")],
+]:
+    kwargs = {"base": getattr(optimizers, base)}
+    with strategy.scope():
+        mirrored = train(names, kwargs, [0.25, 0.75])
+    assert_equal(mirrored, train(names, kwargs, [1.0]), [base, *names])
 print("equal")
 """
 
 
-def test_two_replicas_train_like_one_device():
-    assert "equal" in run(MIRRORED)
+@pytest.mark.parametrize("program", [FIT, APPLY], ids=["fit", "apply"])
+def test_two_replicas_train_like_one_device(program):
+    assert "equal" in run(TWO_DEVICES + program)
 
 
 ANYWHERE = """
@@ -76,45 +117,56 @@ import sys
 import keras, numpy as np
 from bert4keras_ext import optimizers
 
-cls, kwargs = optimizers.Adam, eval(sys.argv[3])
-for name in sys.argv[2].split(","):
-    cls = getattr(optimizers, "extend_with_" + name)(cls)
-optimizer = cls(0.02, **kwargs)
-with np.load(sys.argv[1]) as arrays:
-    weight = keras.Variable(arrays["start"], name="Transformer-0-bias-Embedding-Norm")
-    for gradient in arrays["gradients"]:
+start, gradients, *ends = np.load(sys.argv[1]).values()
+for (base, names, kwargs), end in zip(eval(sys.argv[2]), ends, strict=True):
+    cls = getattr(optimizers, base)
+    for name in names:
+        cls = getattr(optimizers, "extend_with_" + name)(cls)
+    optimizer = cls(0.02, **kwargs)
+    weight = keras.Variable(start, name="Transformer-0-bias-Embedding-Norm")
+    for gradient in gradients:
         optimizer.apply([keras.ops.convert_to_tensor(gradient)], [weight])
-    np.testing.assert_allclose(weight, arrays["end"], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(weight, end, rtol=0, atol=1e-5, err_msg=f"{base} {names}")
 print("equal")
 """
 NAMES = list(ARGUMENTS)
 KWARGS = {key: value for name in NAMES for key, value in ARGUMENTS[name].items()}
+# (base, extensions, arguments): all bases, all extensions, and all of them around one another
+EVERYWHERE = [
+    *[(base, [], {}) for base in ("Adam", "AdaFactor", "Lion", "Tiger", "LAMB")],
+    ("Adam", [], {"bias_correction": False}),
+    ("AdaFactor", [], {"beta1": 0.9, "min_dim_size_to_factor": 2}),
+    *[("Adam", [name], arguments) for name, arguments in ARGUMENTS.items()],
+    ("Adam", NAMES, KWARGS),
+]
 RNG = np.random.default_rng(0)
 START = RNG.normal(size=(4, 3)).astype("float32")
 GRADIENTS = RNG.normal(size=(9, 4, 3)).astype("float32")
 
 
-def end_of_training():
+def end_of_training(base, names, kwargs):
     weight = keras.Variable(START, name="Transformer-0-bias-Embedding-Norm")
-    optimizer = extended(NAMES)(0.02, **KWARGS)
+    optimizer = extended(names, getattr(optimizers, base))(0.02, **kwargs)
     for gradient in GRADIENTS:
         optimizer.apply([keras.ops.convert_to_tensor(gradient)], [weight])
     return weight.numpy()
 
 
-def test_the_general_path_is_the_same_rule(monkeypatch):
+@pytest.mark.parametrize("composition", EVERYWHERE, ids=lambda c: "+".join([c[0], *c[1]])[:40])
+def test_the_general_path_is_the_same_rule(monkeypatch, composition):
     """What other backends take: no branches, no kernels of TensorFlow's."""
-    wanted = end_of_training()
+    wanted = end_of_training(*composition)
     assert np.any(wanted != START)
     for module in (derive, adam, lazy_optimization):
         monkeypatch.setattr(module, "is_tensorflow", lambda: False)
-    np.testing.assert_allclose(end_of_training(), wanted, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(end_of_training(*composition), wanted, rtol=0, atol=1e-5)
 
 
 def test_on_jax(tmp_path):
     pytest.importorskip("jax")
-    np.savez(tmp_path / "a.npz", start=START, gradients=GRADIENTS, end=end_of_training())
-    arguments = str(tmp_path / "a.npz"), ",".join(NAMES), repr(KWARGS)
+    ends = {f"end{i:02}": end_of_training(*each) for i, each in enumerate(EVERYWHERE)}
+    np.savez(tmp_path / "a.npz", start=START, gradients=GRADIENTS, **ends)
+    arguments = str(tmp_path / "a.npz"), repr(EVERYWHERE)
     assert "equal" in run(ANYWHERE, *arguments, KERAS_BACKEND="jax")
 
 
