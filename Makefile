@@ -18,7 +18,7 @@ help:
 	@echo "make demo       install into $(VENV) and run examples/quickstart.py"
 	@echo "make test       install with the test extra and run every test"
 	@echo "make test-fast  the same without the tests marked slow"
-	@echo "make test-jax   install with JAX into $(JAX_VENV) and run tests/jax on that backend"
+	@echo "make test-jax   install with JAX into $(JAX_VENV) and run the tests of that backend"
 	@echo "make lint       ruff check"
 	@echo "make clean      remove $(VENV), $(JAX_VENV) and what tests and examples wrote"
 
@@ -36,6 +36,7 @@ test-fast: $(VENV)/.test
 test-jax: $(JAX_VENV)/.test
 	@echo "== Running the tests of the JAX backend"
 	KERAS_BACKEND=jax $(JAX_VENV)/bin/python -m pytest tests/jax
+	$(JAX_VENV)/bin/python -m pytest tests/optimizers/test_elsewhere.py -k jax
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
