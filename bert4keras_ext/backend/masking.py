@@ -100,8 +100,8 @@ def attention_normalize(scores, mask=None, method="softmax", bias=None, training
         method: a row of the table.
         bias: bool (and-ed with the mask) or float (added), broadcast to ``scores``; three
             dimensions mean (batch, query, key).
-        training: whether a gradient is wanted. Without it, bfloat16 scores stay as narrow as they
-            are where the weights are equal all the same: see ``backend/softmax.py``.
+        training: outside of it, bfloat16 scores stay as narrow as they are where the weights are
+            equal all the same: see ``backend/softmax.py``.
 
     Returns:
         Weights with the shape and dtype of ``scores``. A row with no allowed key is finite.
@@ -117,7 +117,7 @@ def attention_normalize(scores, mask=None, method="softmax", bias=None, training
         allowed = bias if allowed is None else ops.logical_and(allowed, bias)
         bias = None
     if not training and bias is None and method == "softmax" and softmax.is_exact(dtype):
-        return _softmax(scores, allowed)
+        return softmax.narrow(_masked(scores, allowed))
     scores = ops.cast(scores, "float32")
     if bias is not None:
         # A float bias may hold -inf where keys are forbidden: kept finite, like a mask.
@@ -133,11 +133,15 @@ def check_normalization(method):
 
 
 def _softmax(scores, allowed):
-    if allowed is not None:
-        # Adding a small (batch, 1, 1, key) tensor costs one pass over the scores; for them
-        # score + MASKED_SCORE rounds to MASKED_SCORE exactly.
-        scores = scores + ops.cast(ops.where(allowed, 0.0, MASKED_SCORE), scores.dtype)
-    return ops.softmax(scores, axis=-1)
+    return ops.softmax(_masked(scores, allowed), axis=-1)
+
+
+def _masked(scores, allowed):
+    if allowed is None:
+        return scores
+    # Adding a small (batch, 1, 1, key) tensor costs one pass over the scores; for them
+    # score + MASKED_SCORE rounds to MASKED_SCORE exactly.
+    return scores + ops.cast(ops.where(allowed, 0.0, MASKED_SCORE), scores.dtype)
 
 
 def _squared_relu(scores, allowed):

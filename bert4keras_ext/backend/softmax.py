@@ -1,10 +1,29 @@
-"""Whether a softmax of half the width may be left to TensorFlow's own kernel."""
+"""Softmax of half the width, where TensorFlow's own kernel is as exact as float32."""
 
 import functools
 
 import keras
+from keras import ops
 
 from bert4keras_ext.backend.acceleration import has_gpu
+
+
+@ops.custom_gradient
+def narrow(scores):
+    """Softmax along the last axis in the dtype of the scores, for which `is_exact` must hold.
+
+    A gradient through it (a model called with ``training=False`` may still be trained) is worked
+    out in float32, from weights rounded once.
+    """
+    weights = ops.softmax(scores, axis=-1)
+
+    def gradient(*args, upstream=None):
+        upstream = ops.cast(args[0] if upstream is None else upstream, "float32")
+        wide = ops.cast(weights, "float32")
+        along = ops.sum(upstream * wide, axis=-1, keepdims=True)
+        return ops.cast((upstream - along) * wide, scores.dtype)
+
+    return weights, gradient
 
 
 def is_exact(dtype):

@@ -54,6 +54,27 @@ def test_bfloat16_weights_are_rounded_once(masks, compiled, training):
     np.testing.assert_allclose(found, expected, rtol=2**-8 + 2**-18, atol=1e-30)
 
 
+@tensorflow_only
+@pytest.mark.parametrize("training", [False, True])
+def test_gradients_are_as_good_without_training(training):
+    import tensorflow as tf
+
+    scores, mask, bias = scores_and_masks()
+    upstream = ops.cast(np.random.default_rng(1).normal(size=scores.shape), "bfloat16")
+    with tf.GradientTape() as tape:
+        tape.watch(scores)
+        weights = attention_normalize(scores, mask, "softmax", bias, training=training)
+    found = np.asarray(ops.cast(tape.gradient(weights, scores, upstream), "float32"))
+    allowed = np.asarray(mask)[:, None, None, :] & np.asarray(bias)
+    weights = by_definition(scores, allowed)
+    upstream = np.asarray(ops.cast(upstream, "float32"), "float64")
+    along = (upstream * weights).sum(-1, keepdims=True)
+    # The weights and the result are rounded to 8 bits, the upstream gradient is given.
+    bound = 2**-8 * weights * (2 * np.abs(upstream - along) + np.abs(upstream * weights).sum(
+        -1, keepdims=True))  # fmt: skip
+    assert np.all(np.abs(found - weights * (upstream - along)) <= 1.01 * bound + 1e-12)
+
+
 def _compiled(function):
     if keras.backend.backend() == "jax":
         import jax
