@@ -5,14 +5,21 @@ import math
 from keras import backend, ops
 
 
-def check_length(length, limit, message):
+def checked_length(length, limit, message, tensor=None):
     """Fails with ``message`` when a length exceeds ``limit``, even if known only at run time.
 
     Args:
         length: an int, or a scalar tensor as ``ops.shape(x)[1]`` gives it in a graph.
         limit: int.
         message: text with ``{length}`` and ``{limit}`` in it.
+        tensor: what must not be computed with before; by default the length itself. Operations
+            of a graph run in any order, and one may otherwise fail first, at shapes that do not
+            fit.
+
+    Returns:
+        ``tensor``, known to be safe.
     """
+    tensor = length if tensor is None else tensor
     if isinstance(length, int):
         if length > limit:
             raise ValueError(message.format(length=length, limit=limit))
@@ -20,7 +27,9 @@ def check_length(length, limit, message):
         import tensorflow as tf
 
         text = message.format(length="a longer input", limit=limit)
-        tf.debugging.assert_less_equal(length, limit, message=text)
+        with tf.control_dependencies([tf.debugging.assert_less_equal(length, limit, text)]):
+            return tf.identity(tensor)
+    return tensor
 
 
 def head_and_rest(inputs):

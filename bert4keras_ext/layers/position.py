@@ -5,7 +5,7 @@ from keras import ops
 
 from bert4keras_ext.backend.positions import sinusoidal_embeddings
 from bert4keras_ext.backend.registration import register
-from bert4keras_ext.backend.tensors import check_length, head_and_rest
+from bert4keras_ext.backend.tensors import checked_length, head_and_rest
 from bert4keras_ext.layers.base import Layer
 
 MERGE_MODES = ("add", "mul", "zero", "concat")
@@ -138,7 +138,7 @@ class PositionEmbedding(MergedPositions):
     def leading_rows(self, length):
         """The vectors of positions 0 ... length - 1, (length, output_dim)."""
         reach = self.input_dim**2 if self.hierarchical else self.input_dim
-        check_length(
+        length = checked_length(
             length, reach,
             f"{self.name} knows {{limit}} positions, received an input of length {{length}}: "
             "shorten the text (maxlen), or pass a larger max_position or hierarchical_position",

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
-from bert4keras_ext.backend.tensors import check_length
+from bert4keras_ext.backend.tensors import checked_length
 from bert4keras_ext.layers import Layer, PositionEmbedding
 from bert4keras_ext.models.bert import BERT
 from bert4keras_ext.models.checks import check_length_in_reach
@@ -118,10 +118,11 @@ class RealTokenPositions(Layer):
         self.padding_id = padding_id
 
     def call(self, inputs):
-        check_length(
+        inputs = checked_length(
             ops.shape(inputs)[1], self.limit,
             "RoBERTa knows positions for {limit} tokens, received an input of length {length}: "
             "shorten the text (maxlen), or pass a larger max_position",
+            inputs,
         )  # fmt: skip
         real = ops.cast(ops.not_equal(inputs, self.padding_id), "int32")
         return ops.cumsum(real, axis=1) * real + (self.first - 1)

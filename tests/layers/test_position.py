@@ -5,6 +5,7 @@ import pytest
 from keras import ops
 
 from bert4keras_ext.layers import PositionEmbedding, SinusoidalPositionEmbedding
+from bert4keras_ext.models.roberta import RealTokenPositions
 from tests.harness import check_layer
 from tests.recorded import recorded_case
 
@@ -58,6 +59,28 @@ def test_the_length_is_checked_where_it_is_known_only_at_run_time():
     assert function(tf.ones((1, 4, 12))).shape == (1, 4, 12)
     with pytest.raises(tf.errors.InvalidArgumentError, match="knows 4 positions"):
         function(tf.ones((1, 5, 12)))
+
+
+@pytest.mark.parametrize(
+    "layer, dtype, kind",
+    [(PositionEmbedding(4, 12), "float32", "AddV2"), (RealTokenPositions(), "int32", "NotEqual")],
+    ids=lambda value: type(value).__name__,
+)
+def test_nothing_is_computed_before_the_length_is_checked(layer, dtype, kind):
+    """Else the product of shapes that do not fit may fail first, with a message of its own."""
+    import tensorflow as tf
+
+    shape = (None, None, 12) if dtype == "float32" else (None, None)
+    function = tf.function(layer, input_signature=[tf.TensorSpec(shape, dtype)])
+    graph = function.get_concrete_function().graph
+    waiting = [op for op in graph.get_operations() if op.type == kind]
+    seen = set()
+    while waiting:
+        op = waiting.pop()
+        if op not in seen:
+            seen.add(op)
+            waiting += [*(tensor.op for tensor in op.inputs), *op.control_inputs]
+    assert any("assert_less_equal" in op.name for op in seen)
 
 
 def test_missing_ids_and_unknown_modes():
