@@ -1,4 +1,8 @@
-"""Attention weights of bfloat16 scores: as exact without a gradient as with one."""
+"""Attention weights of bfloat16 scores: as exact outside of training as in it."""
+
+import os
+import subprocess
+import sys
 
 import keras
 import numpy as np
@@ -22,7 +26,7 @@ def scores_and_masks(length=512):
 
 
 def by_definition(scores, allowed):
-    """In float64 from the same scores: (weights, allowed), uniform where nothing is allowed."""
+    """Weights in float64 from the same scores, uniform where nothing is allowed."""
     scores = np.asarray(ops.cast(scores, "float32"), "float64")
     allowed = np.broadcast_to(allowed, scores.shape)
     masked = np.where(allowed, scores, -1e30)
@@ -126,12 +130,8 @@ def test_a_model_says_whether_it_is_compiled(monkeypatch, jit_compile):
 
 
 @tensorflow_only
-def test_without_onednn_the_kernel_says_no(tmp_path):
+def test_without_onednn_the_kernel_says_no():
     """Eigen's kernel rounds in between; the question is put in a process of its own."""
-    import os
-    import subprocess
-    import sys
-
     code = "from bert4keras_ext.backend import softmax; print(softmax._kernel_is_exact())"
     environment = {**os.environ, "TF_ENABLE_ONEDNN_OPTS": "0", "CUDA_VISIBLE_DEVICES": "-1"}
     answer = subprocess.run(

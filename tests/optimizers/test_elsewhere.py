@@ -28,7 +28,6 @@ def run(program, *arguments, **environment):
 
 
 TWO_DEVICES = """
-import sys
 import tensorflow as tf
 
 tf.config.set_logical_device_configuration(
@@ -74,7 +73,7 @@ for names, kwargs in [
     assert_equal(mirrored.get_weights(), single.get_weights(), names)
 print("equal")
 """
-# Without models, which take most of the time: each device brings a half of the gradient.
+# Without models, which take most of the time: each device brings a share of the gradient.
 APPLY = """
 shapes = (9, 3), (3, 4), (4,)
 gradients = [[rng.normal(size=s).astype("float32") for s in shapes] for _ in range(6)]
