@@ -109,7 +109,12 @@ def legacy_step(weights):
     gradients = make_gradients(weights, is_sparse=True)
     pairs = list(zip(gradients, variables))
     optimizer._create_all_weights(variables)
-    return tf.function(lambda: optimizer.apply_gradients(pairs)), 2 * count(weights)
+
+    @tf.function
+    def step():
+        optimizer.apply_gradients(pairs)
+
+    return step, 2 * count(weights)
 
 
 def torch_step(weights):
