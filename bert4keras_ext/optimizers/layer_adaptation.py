@@ -56,7 +56,8 @@ class LayerAdaptation(Extension, recipe_name="layer_adaptation"):
         super().update_step(gradient, variable, learning_rate)
         update = ops.convert_to_tensor(variable) - old
         ratio = self._ratio(old, update, learning_rate)
-        self.assign_add(variable, update * ops.cast(ratio - 1, update.dtype))
+        # Not from the new weight of the base: XLA then stores nothing but the update in between.
+        self.assign(variable, old + update * ops.cast(ratio, update.dtype))
 
     def _ratio(self, old, update, learning_rate):
         size, length = _root_mean_square(old), _root_mean_square(update)
