@@ -1,5 +1,6 @@
 """bert4keras.snippets' flat names; each lives, documented, in the module it is imported from."""
 
+from bert4keras_ext.backend.arguments import delete_arguments, insert_arguments
 from bert4keras_ext.checkpoints import orthogonally_resize
 from bert4keras_ext.data.arrays import is_one_of, softmax, to_array
 from bert4keras_ext.data.common_sequences import (
@@ -29,6 +30,8 @@ __all__ = [
     "ViterbiDecoder",
     "convert_to_str",
     "convert_to_unicode",
+    "delete_arguments",
+    "insert_arguments",
     "is_one_of",
     "is_string",
     "longest_common_subsequence",

@@ -16,7 +16,6 @@ Measured: span F1 1.000 on 512 headlines never seen; half a minute on two busy C
 """
 
 import argparse
-import json
 import os
 import random
 import re
@@ -27,7 +26,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from checks import clear_errors, make_folder, rate, seed_number, whole_number
 from keras import ops
+from reports import write_json
 from sample_data import LABELS, REPORTS, TEMPLATES
 
 from bert4keras_ext.backend import acceleration
@@ -48,15 +49,17 @@ def read_arguments():
     )
     parser.add_argument("--out", type=Path, default=Path("runs/custom_layers"), help="to fill")
     parser.add_argument("--rows", type=int, default=4096, help="to train on (default 4096)")
-    parser.add_argument("--epochs", type=int, default=6, help="(default 6)")
-    parser.add_argument("--batch-size", type=int, default=64, help="(default 64)")
-    parser.add_argument("--learning-rate", type=float, default=3e-3, help="(default 3e-3)")
-    parser.add_argument("--seed", type=int, default=42, help="(default 42)")
+    parser.add_argument("--epochs", type=whole_number(1), default=6, help="(default 6)")
+    parser.add_argument("--batch-size", type=whole_number(1), default=64, help="(default 64)")
+    parser.add_argument("--learning-rate", type=rate, default=3e-3, help="(default 3e-3)")
+    parser.add_argument("--seed", type=seed_number, default=42, help="(default 42)")
     parser.add_argument("--smoke", action="store_true", help="few rows, a tiny model: seconds")
     acceleration.add_arguments(parser)
     args = parser.parse_args()
     if args.rows < 1:
         parser.error(f"--rows expects 1 or more, received {args.rows}")
+    with clear_errors():
+        make_folder(args.out)
     if args.smoke:
         args.rows, args.epochs = min(args.rows, 128), 1
         SIZES.update(embedding=16, layers=1, head_size=8)
@@ -175,7 +178,6 @@ def main():
     args = read_arguments()
     acceleration.apply_arguments(args)
     keras.utils.set_random_seed(args.seed)
-    args.out.mkdir(parents=True, exist_ok=True)
     rows = make_rows(args.rows + max(args.rows // 8, 1), args.seed)
     train, dev = rows[: args.rows], rows[args.rows :]
     characters = {c: i for i, c in enumerate(sorted({c for text, _ in train for c in text}), 3)}
@@ -191,7 +193,7 @@ def main():
     loaded = keras.models.load_model(args.out / "entities.keras")
     is_same = bool(np.array_equal(loaded.predict(tokens, verbose=0), scores))
     results = {"span_f1": span_f1(scores, dev), "reloaded_predictions_identical": is_same}
-    (args.out / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
+    write_json(args.out / "results.json", results)
 
     print(f"span F1         {results['span_f1']:.4f}")
     print(f"reloaded model  predictions {'identical' if is_same else 'DIFFERENT'}")

@@ -15,7 +15,6 @@ how the rules behave, not as a ranking.
 """
 
 import argparse
-import json
 import os
 import sys
 import time
@@ -25,6 +24,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import numpy as np
+from checks import clear_errors, make_folder, seed_number, whole_number
+from reports import draw_curves, write_json
 from sample_data import write_data
 
 from bert4keras_ext.backend import acceleration
@@ -45,7 +46,7 @@ from bert4keras_ext.optimizers import (
     extend_with_weight_decay,
 )
 from bert4keras_ext.tokenizers import Tokenizer, save_vocab
-from bert4keras_ext.training import EvaluateWithEMA, plot_curves
+from bert4keras_ext.training import EvaluateWithEMA
 
 # ---- config ---------------------------------------------------------------------------------
 
@@ -67,13 +68,15 @@ def read_arguments():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--out", type=Path, default=Path("runs/optimizers"), help="folder to fill")
-    parser.add_argument("--epochs", type=int, default=6, help="(default 6)")
-    parser.add_argument("--batch-size", type=int, default=32, help="(default 32)")
+    parser.add_argument("--epochs", type=whole_number(1), default=6, help="(default 6)")
+    parser.add_argument("--batch-size", type=whole_number(1), default=32, help="(default 32)")
     parser.add_argument("--only", help="optimizers to run: parts of their names, with commas")
-    parser.add_argument("--seed", type=int, default=42, help="(default 42)")
+    parser.add_argument("--seed", type=seed_number, default=42, help="(default 42)")
     parser.add_argument("--smoke", action="store_true", help="few rows, a tiny model: seconds")
     acceleration.add_arguments(parser)
     args = parser.parse_args()
+    with clear_errors():
+        make_folder(args.out)
     if args.smoke:
         args.epochs = min(args.epochs, 1)
         SMALL_BERT.update(hidden_size=16, num_hidden_layers=1, intermediate_size=32)
@@ -197,7 +200,6 @@ def print_line(name, result):
 def main():
     args = read_arguments()
     acceleration.apply_arguments(args)
-    args.out.mkdir(parents=True, exist_ok=True)
     data = load_data(args)
     optimizers = make_optimizers(steps=len(data[0]) * args.epochs)
     if args.only:
@@ -215,16 +217,15 @@ def main():
     for name, make in optimizers.items():
         results[name] = train(make, data, args)
         print_line(name, results[name])
-    plot_curves(
+    draw_curves(
         {
             title: {name: result[key] for name, result in results.items()}
             for title, key in (("train loss", "loss"), ("dev accuracy", "val_accuracy"))
         },
         args.out / "curves.png",
     )
-    path = args.out / "results.json"
-    path.write_text(json.dumps(results, indent=1, ensure_ascii=False), encoding="utf-8")
-    print(f"Wrote {args.out / 'curves.png'} and {path}")
+    write_json(args.out / "results.json", results, indent=1)
+    print(f"all files are in {args.out}")
 
 
 if __name__ == "__main__":

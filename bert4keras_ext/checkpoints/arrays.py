@@ -33,9 +33,9 @@ def assign(variable, value):
     TensorFlow copies an array before it assigns it. Row by row, that copy is never large.
     """
     target = getattr(variable, "value", None)
-    handle = getattr(target, "handle", None)
-    replicated = hasattr(target, "values")  # as MirroredStrategy makes them
-    if value.nbytes <= ASSIGNED or handle is None or replicated:
+    # Variables with a copy a device have `values`, and in their strategy's scope no handle to ask.
+    is_replicated = hasattr(target, "values")
+    if value.nbytes <= ASSIGNED or is_replicated or not hasattr(target, "handle"):
         variable.assign(value)
         return
     import tensorflow as tf
@@ -45,7 +45,7 @@ def assign(variable, value):
         rows = value[start : start + step]
         # `variable[a:b].assign` would read the variable, and so make TensorFlow copy all of it.
         tf.raw_ops.ResourceStridedSliceAssign(
-            ref=handle, begin=[start], end=[start + len(rows)], strides=[1], value=rows
+            ref=target.handle, begin=[start], end=[start + len(rows)], strides=[1], value=rows
         )
 
 

@@ -18,7 +18,7 @@ class H5Reader(Reader):
         path: the file.
 
     Raises:
-        CheckpointError: if it is truncated or damaged.
+        CheckpointError: if it is truncated or damaged, or takes contents from another file.
     """
 
     format = "HDF5"
@@ -78,16 +78,29 @@ class H5Reader(Reader):
         sets = {}
 
         def visit(name, item):
+            self._check_is_inside(item)
             if isinstance(item, h5py.Dataset) and item.shape is not None:
                 sets[name] = item
 
+        self._check_is_inside(self._file)
         self._file.visititems(visit)
         return sets
+
+    def _check_is_inside(self, item):
+        # HDF5 would read any file that the user may read, wherever the checkpoint came from.
+        for name, file in _elsewhere(item):
+            raise CheckpointError(
+                f"Cannot read {self.path!r} as {self.format}: {name!r} stands in another file "
+                f"({file!r}), expected all contents in the file itself. If you trust it, copy it "
+                "into one file: with h5py, write each data set's values into a new file."
+            )
 
     @contextlib.contextmanager
     def _guarded(self, what):
         try:
             yield
+        except CheckpointError:  # a ValueError too, but it has said what is wrong
+            raise
         except (OSError, RuntimeError, KeyError, ValueError) as error:
             raise CheckpointError(
                 f"Cannot {what} as {self.format}: {self.path!r} is truncated or damaged ({error}). "
@@ -134,6 +147,22 @@ def open_h5(path):
         layers = any(key in file.attrs for key in ("layer_names", "layer_names0"))
         layers = layers or "model_weights" in file
     return KerasLayersReader(path) if layers else KerasWeightsReader(path)
+
+
+def _elsewhere(item):
+    """Yields (name, other file) of what a group or data set takes from other files."""
+    import h5py
+
+    if isinstance(item, h5py.Group):
+        for key in item:
+            link = item.get(key, getlink=True)
+            if isinstance(link, h5py.ExternalLink):
+                yield f"{item.name.rstrip('/')}/{key}", link.filename
+    elif isinstance(item, h5py.Dataset):
+        for file, *_ in item.external or ():
+            yield item.name, file
+        for source in item.virtual_sources() if item.is_virtual else ():
+            yield item.name, source.file_name
 
 
 def _names_in(group, key):

@@ -1,6 +1,7 @@
 """load_checkpoint: weights from any checkpoint into a model, all of them or none."""
 
 import logging
+import re
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,12 +9,18 @@ import numpy as np
 from bert4keras_ext.checkpoints.arrays import assign, dtype_of
 from bert4keras_ext.checkpoints.detect import open_checkpoint
 from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader, load_keras_weights
+from bert4keras_ext.checkpoints.names import tables_if_known
 from bert4keras_ext.checkpoints.problems import check
 from bert4keras_ext.checkpoints.reader import Reader
 from bert4keras_ext.checkpoints.resize import orthogonally_resize, resize_scale
 from bert4keras_ext.checkpoints.resolve import resolve
 
 logger = logging.getLogger(__name__)
+
+SHOWN = 10
+
+# A conditional norm's matrices: the last ones start at zero, so that it starts as the plain norm.
+_NEUTRAL = r".*/(beta|gamma|hidden)_dense/kernel"
 
 
 @dataclass
@@ -46,7 +53,8 @@ class LoadReport:
         return (
             f"{len(self.loaded)} weights loaded from {self.format} {self.path!r} "
             f"({self.source} names); "
-            f"{len(self.missing)} missing, {len(self.unused)} unused, {len(self.resized)} resized"
+            f"{len(self.missing)} missing, {len(self.unused)} unused, {len(self.resized)} resized, "
+            f"{len(self.unnamed)} without a name"
         )
 
 
@@ -57,7 +65,8 @@ def load_checkpoint(builder, checkpoint, mapping=None):
         builder: what built the model. It has to offer `family`, `named_weights()` ({our weight's
             name without prefix: variable} in order of creation), `vocabulary_axes` ({weight:
             axis}), `keep_tokens`, `compound_tokens`, `autoresize_weights`,
-            `ignore_invalid_weights`, `hidden_act`, `prefix` and `model`.
+            `ignore_invalid_weights`, `hidden_act`, `prefix` and `model`; and, where tokens are
+            kept, `original_vocab_size`, the config's, by which edited tables are told.
         checkpoint: a path, a `Reader` or a dict {name: array}; see `open_checkpoint`.
         mapping: names in the checkpoint, given by hand instead of the family's tables: {layer
             name: list of names in the order of the layer's weights} as bert4keras'
@@ -84,9 +93,12 @@ def load_checkpoint(builder, checkpoint, mapping=None):
         names = load_keras_weights(builder.model, checkpoint)
         return LoadReport(checkpoint.format, checkpoint.path, "keras", dict(zip(names, names)))
     plan = resolve(builder, checkpoint, mapping)
+    for match in plan.matches:
+        if match.vocabulary is not None:
+            match.vocabulary.settle(getattr(builder, "original_vocab_size", None))
     check(builder, checkpoint, plan)
     checkpoint.verify([match.foreign for match in plan.matches])
-    report = _report(checkpoint, plan)
+    report = _report(builder, checkpoint, plan)
     weights = builder.named_weights()
     for match in plan.matches:
         variable = weights[match.ours]
@@ -127,7 +139,7 @@ def _scaled(builder, weight):
     return bool(getattr(layer, "attention_scale", True))
 
 
-def _report(reader, plan):
+def _report(builder, reader, plan):
     report = LoadReport(reader.format, reader.path, plan.source)
     report.loaded = {match.ours: match.foreign for match in plan.matches}
     report.missing = dict(plan.missing)
@@ -139,8 +151,29 @@ def _report(reader, plan):
         if match.vocabulary is not None and match.vocabulary.note:
             report.notes.append(match.vocabulary.note)
     if report.missing:
-        some = ", ".join(f"{ours} ({name})" for ours, name in plan.missing[:10])
+        some = ", ".join(f"{ours} ({name})" for ours, name in plan.missing[:SHOWN])
         report.notes.append(
             f"{len(plan.missing)} weights are not in the checkpoint, ignored: {some}"
         )
+    random = _random(builder, plan)
+    if random:
+        report.notes.append(
+            f"{len(random)} weights have no name among the {plan.source} names of "
+            f"{builder.family!r} and stay as they are (random in a new model): "
+            f"{', '.join(random[:SHOWN])}. "
+            "Either the config has options that this checkpoint was trained without "
+            "(hidden_act, pre_norm, a head), or give their names with mapping="
+        )
     return report
+
+
+def _random(builder, plan):
+    """The weights that nothing was found for although they need to be learned."""
+    if plan.source == "mapping":
+        return []  # what it leaves out is left out on purpose
+    tables = tables_if_known(builder.family)
+    return [
+        name
+        for name in plan.unnamed
+        if not re.fullmatch(_NEUTRAL, name) and not any(table.computes(name) for table in tables)
+    ]

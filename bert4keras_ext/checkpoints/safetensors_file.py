@@ -6,6 +6,7 @@ the open.
 """
 
 import json
+import math
 import os
 
 import ml_dtypes
@@ -35,6 +36,7 @@ DTYPES = {
 DTYPES = {code: np.dtype(dtype) for code, dtype in DTYPES.items()}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
 MAX_AXES = 32  # what every NumPy can hold
+MAX_BYTES = 2**63  # what NumPy can count, even for an array that has no elements
 HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
 
 
@@ -78,7 +80,14 @@ class SafetensorsReader(Reader):
 
     def dtype(self, name):
         self.require(name)
-        return self._tensors[name][0]
+        dtype = self._tensors[name][0]
+        if isinstance(dtype, str):
+            raise CheckpointError(
+                f"Cannot read {self.path!r} as {self.format}: the dtype {dtype[:50]!r} of tensor "
+                f"{name!r} is not known to this version, expected one of {', '.join(DTYPES)}. "
+                "Convert the tensor to float32 or bfloat16 with the program that wrote the file."
+            )
+        return dtype
 
     def read(self, name):
         array = np.empty(self.shape(name), self.dtype(name))
@@ -86,9 +95,8 @@ class SafetensorsReader(Reader):
         return array
 
     def read_into(self, name, out):
-        self.require(name)
-        dtype, _, begin, _ = self._tensors[name]
-        self._file.seek(self._start + begin)
+        dtype = self.dtype(name)
+        self._file.seek(self._start + self._tensors[name][2])
         try:
             read_raw(self._file, dtype, out)
         except EOFError:
@@ -124,25 +132,35 @@ class SafetensorsReader(Reader):
         return 8 + length, header
 
     def _checked(self, name, entry):
-        """Returns (dtype, shape, begin, end) of a header entry after checking it in itself."""
+        """Returns (dtype, shape, begin, end) of a header entry after checking it in itself.
+
+        An unknown dtype stays text: no weight may need it, and `dtype` tells where one does.
+        """
         try:
-            dtype, shape = DTYPES[entry["dtype"]], tuple(entry["shape"])
+            dtype, shape = DTYPES.get(entry["dtype"], entry["dtype"]), tuple(entry["shape"])
             begin, end = entry["data_offsets"]
         except (KeyError, TypeError, ValueError):
+            dtype = None
+        if not isinstance(dtype, np.dtype | str):
             self._fail(f"the header's entry of tensor {name!r} is malformed: {str(entry)[:200]}")
         if not all(type(number) is int and number >= 0 for number in (*shape, begin, end)):
             self._fail(f"tensor {name!r} has a size or offset that is no natural number")
         if len(shape) > MAX_AXES:
             self._fail(f"tensor {name!r} has {len(shape)} axes, expected at most {MAX_AXES}")
-        expected = dtype.itemsize
-        for size in shape:
-            expected *= size
-        if end - begin != expected:
+        self._check_size(name, dtype, shape, end - begin)
+        return dtype, shape, begin, end
+
+    def _check_size(self, name, dtype, shape, given):
+        itemsize = 1 if isinstance(dtype, str) else dtype.itemsize
+        if itemsize * math.prod(size or 1 for size in shape) >= MAX_BYTES:
+            self._fail(f"tensor {name!r} of shape {shape} is larger than any array can be")
+        expected = itemsize * math.prod(shape)
+        # Of an unknown dtype only the order of the two offsets can be checked.
+        if given < 0 if isinstance(dtype, str) else given != expected:
             self._fail(
                 f"tensor {name!r} of shape {shape} and dtype {dtype} needs {expected} bytes, "
-                f"the header gives it {end - begin}"
+                f"the header gives it {given}"
             )
-        return dtype, shape, begin, end
 
     def _check_extents(self):
         position = 0

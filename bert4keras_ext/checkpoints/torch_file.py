@@ -1,5 +1,6 @@
 """PyTorch's `.bin` and `.pt` files without PyTorch: the zip format, and what both formats share."""
 
+import math
 import os
 import zipfile
 
@@ -13,7 +14,7 @@ from bert4keras_ext.checkpoints.torch_unpickler import TensorUnpickler
 # What training scripts wrap a state dict in.
 STATE_DICTS = ("state_dict", "model_state_dict", "model")
 MAX_DEPTH = 16
-MAX_ITEMS = 10_000_000
+MAX_REPEATED = 100_000  # items of containers that are named more than once
 CHUNK = 2**20
 WITHOUT_CHECKSUMS = ", or was written with torch.serialization.set_crc32_options(False)"
 # What zipfile raises for a damaged archive; the last two where a flag claims encryption.
@@ -38,11 +39,14 @@ class TorchReader(Reader):
     def _describe(self, root):
         self._tensors = flattened(root)
         if self._tensors is None:
-            self._fail("its containers are nested without end")
+            self._fail("its containers are nested without end, or named over and over")
         if not self._tensors:
             self._fail(f"expected a state dict (name -> tensor), found {type(root).__name__}")
         for name, tensor in self._tensors.items():
             self._check_storage(name, tensor.storage)
+            # NumPy refuses such a shape even where another axis of it is empty.
+            if tensor.dtype.itemsize * math.prod(size or 1 for size in tensor.shape) >= 2**63:
+                self._fail(f"tensor {name!r} of shape {tensor.shape} is larger than any array")
 
     def _extent(self, storage):
         """(first byte in the file, number of bytes) of a storage, or None if there is none."""
@@ -216,25 +220,53 @@ def flattened(root):
     """{name: Tensor} of all tensors in nested containers, with keys joined by ".".
 
     A wrapper such as {"state_dict": {...}, "epoch": 3} is taken off; what is no tensor is left
-    out. None stands for containers that are nested without end.
+    out. None stands for containers that are nested without end, or named over and over.
     """
     if isinstance(root, dict) and not any(isinstance(value, Tensor) for value in root.values()):
         wrapped = [root[key] for key in STATE_DICTS if isinstance(root.get(key), dict)]
         root = wrapped[0] if wrapped else root
-    tensors, visited = {}, 0
-    waiting = [("", root, 0)]
-    while waiting:
-        name, value, depth = waiting.pop()
-        visited += 1
-        # The same container may be named in many places, or contain itself.
-        if depth > MAX_DEPTH or visited > MAX_ITEMS:
-            return None
+    walk = _Walk()
+    try:
+        walk.into("", root, 0)
+    except RecursionError:
+        return None
+    return walk.tensors
+
+
+class _Walk:
+    """A walk through nested containers in search of tensors.
+
+    A file of a kilobyte can name one container in millions of places. So a container without
+    tensors is walked once, and what is walked again in the others is counted.
+
+    Attributes:
+        tensors: {name: Tensor} of those found so far.
+    """
+
+    def __init__(self):
+        self.tensors = {}
+        self._found = self._repeated = 0
+        # By id: all live as long as the root that holds them.
+        self._seen, self._barren = set(), set()
+
+    def into(self, name, value, depth):
+        """Adds the tensors in a value; RecursionError where there is no end of containers."""
+        if depth > MAX_DEPTH:
+            raise RecursionError
         if isinstance(value, Tensor) and name:
-            tensors[name] = value
-        elif isinstance(value, dict | list | tuple):
-            pairs = value.items() if isinstance(value, dict) else enumerate(value)
-            inner = [
-                (f"{name}.{key}" if name else str(key), item, depth + 1) for key, item in pairs
-            ]
-            waiting.extend(reversed(inner))  # keeps the order of the file
-    return tensors
+            self.tensors[name] = value
+            self._found += 1
+        elif isinstance(value, dict | list | tuple) and id(value) not in self._barren:
+            self._into_container(name, value, depth)
+
+    def _into_container(self, name, container, depth):
+        self._repeated += len(container) if id(container) in self._seen else 0
+        if self._repeated > MAX_REPEATED:
+            raise RecursionError
+        self._seen.add(id(container))
+        before = self._found
+        pairs = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, item in pairs:
+            self.into(f"{name}.{key}" if name else str(key), item, depth + 1)
+        if self._found == before:
+            self._barren.add(id(container))

@@ -23,7 +23,7 @@ class VocabularyEdit:
 
     A table that is as large as the model's own although the selection would need a larger one has
     been through this before (it was saved after keep_tokens): it is taken as it is, and `note`
-    says so.
+    says so. Where the ids fit such a table as well, `settle` decides by the original's size.
 
     Args:
         rows: how many rows the checkpoint's weight has along its vocabulary axis.
@@ -56,6 +56,7 @@ class VocabularyEdit:
         self.compound = [_ids_and_weights(item) for item in items]
         self.note = None
         self.name = name
+        self._found = rows
         self._skip_what_is_done(rows, expected_rows)
         self.rows = self._check(rows)
 
@@ -70,6 +71,36 @@ class VocabularyEdit:
         added = self._averages(array if self.places is None else whole, axis, dtype)
         array = np.concatenate([array.astype(dtype, copy=False), added], axis=axis)
         return array if self.places is None else np.take(array, self._order(), axis=axis)
+
+    def settle(self, original_rows):
+        """Leaves out what was done before, as the size of the original vocabulary tells.
+
+        A table that is as large as the edited one, and not as the original, was saved after the
+        edit. Where these two sizes are the same it is taken for the original, which is what
+        vocab_size is the size of, and `note` says that it may not be.
+
+        Args:
+            original_rows: rows before any edit, the config's vocab_size; None changes nothing.
+        """
+        if self.keep is None or original_rows is None or self._keeps_every_row():
+            return
+        if self._found != original_rows:
+            self._skip_selection(self._found, f"{original_rows} (vocab_size)")
+        elif self._found == self.rows:
+            self.note = self._ambiguity()
+
+    def _keeps_every_row(self):
+        return np.array_equal(self.keep, np.arange(self._found))
+
+    def _ambiguity(self):
+        asked = "keep_tokens and compound_tokens" if self.compound else "keep_tokens"
+        return (
+            f"{self.name}: {asked} make {self.rows} rows out of {self.rows}, so the size of this "
+            "table does not tell whether it was saved after them. It is taken for the original, "
+            f"since vocab_size={self.rows} is the size before the edit, and edited. If it was "
+            f"saved after the edit, leave {asked} out to load it as it is; a file saved with "
+            "format='native' is never edited twice"
+        )
 
     def _averages(self, array, axis, dtype):
         """One row for each of compound_tokens."""
@@ -104,7 +135,7 @@ class VocabularyEdit:
                 self.note = f"{self.name}: compound_tokens are already in this table of {rows} rows"
                 self.compound = []
         elif self._largest() >= rows:
-            self._skip_selection(rows)
+            self._skip_selection(rows, f"{self._largest() + 1} or more")
 
     def _largest(self):
         """The largest id that is asked of the checkpoint's table."""
@@ -113,9 +144,11 @@ class VocabularyEdit:
             ids += [ids for ids, _ in self.compound]
         return max((part.max() for part in ids if len(part)), default=-1)
 
-    def _skip_selection(self, rows):
-        size, kept = self._largest() + 1, len(self.keep)
+    def _skip_selection(self, rows, size):
+        """Skips the selection if the table is as large as after it; `size` is the original's."""
+        kept, done = len(self.keep), "keep_tokens"
         if rows == kept + len(self.compound):
+            done += " and compound_tokens" if self.compound else ""
             self.compound, self.keep = [], None
         elif rows == kept and self.places is None:
             self.keep = None
@@ -123,8 +156,8 @@ class VocabularyEdit:
             return
         self.note = (
             f"{self.name}: this table of {rows} rows has already been trimmed to keep_tokens, "
-            f"which select {kept} rows of a table of {size} or more, so it is taken as it is; "
-            "leave keep_tokens out to load it without this note"
+            f"which select {kept} rows of a table of {size}, so it is taken as it is; "
+            f"say vocab_size={rows} and leave {done} out to load it without this note"
         )
 
     def _check(self, rows):

@@ -48,6 +48,47 @@ def _as_tuples(value):
         ) from None
 
 
+def as_keras_sample(sample, guide, is_leaf):
+    """`as_keras_batch` for a single sample, where lists of rows and of numbers look alike.
+
+    `[token_ids, segment_ids]` may be two inputs or one array; a guide tells, which is nested like
+    the sample: a list becomes a tuple where the guide is nested, and an array where it ends.
+
+    Args:
+        sample: as `as_keras_batch` takes a batch.
+        guide: dtypes, shapes or names, nested like the sample; `None` for none.
+        is_leaf: function that says of a part of the guide whether it is a dtype, shape or name.
+
+    Returns:
+        A tuple.
+
+    Example:
+
+    >>> as_keras_sample([[2, 7, 3], [0, 0, 0]], ("int32", "int32"), lambda x: isinstance(x, str))
+    (array([2, 7, 3]), array([0, 0, 0]))
+    """
+    if guide is None:
+        return as_keras_batch(sample)
+    parts = _follow(guide, sample, is_leaf)
+    return parts if isinstance(parts, tuple) else (parts,)
+
+
+def _follow(guide, value, is_leaf):
+    if isinstance(guide, dict) and isinstance(value, dict) and guide.keys() == value.keys():
+        return {key: _follow(guide[key], part, is_leaf) for key, part in value.items()}
+    if is_leaf(guide) or isinstance(guide, dict) or not isinstance(value, (list, tuple)):
+        return _as_tuples(value)
+    if len(guide) == 1 and _is_row(value):
+        return (_as_tuples(value),)
+    if len(guide) != len(value):
+        return _as_tuples(value)  # whoever reads the guide next reports it
+    return tuple(_follow(part, entry, is_leaf) for part, entry in zip(guide, value))
+
+
+def _is_row(value):
+    return isinstance(value, list) and not any(np.ndim(entry) for entry in value)
+
+
 def _is_numbers(value):
     """Whether a list holds plain values, however nested; judged by its first one."""
     if isinstance(value, tuple):

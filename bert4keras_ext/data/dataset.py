@@ -4,7 +4,7 @@ from itertools import chain, islice
 
 import numpy as np
 
-from bert4keras_ext.data.batches import as_keras_batch, open_axes
+from bert4keras_ext.data.batches import as_keras_batch, as_keras_sample, open_axes
 from bert4keras_ext.data.lengths import bucket_length
 from bert4keras_ext.data.padding import sequence_padding
 
@@ -27,7 +27,8 @@ def make_dataset(
     `to_dataset()` needs no argument: dtypes and shapes are those of the first batch, axes that
     may vary left open (see `open_axes`). Where it yields single samples, as bert4keras'
     `to_dataset` wants, `types` and `shapes` describe one sample, and `batch_size` samples are put
-    together, across the end of an epoch too, so that all batches are full.
+    together, across the end of an epoch too, so that all batches are full. A list in a sample is
+    then several arrays where `types` (or else `shapes`, or `names`) is nested, one where it is not.
 
     Args:
         generator: a `DataGenerator`.
@@ -65,11 +66,15 @@ def make_dataset(
         batched = types is None and shapes is None and not padded_batch
     if padded_batch and shapes is None:
         raise ValueError("expected shapes=, None for each axis to pad, as padded_batch is set")
+    guide = _guide(types, shapes, names)
 
     def batches():
         stream = _passes(generator, random, repeat, initial_epoch)
-        if not batched:
-            stream = _stacked(stream, generator, shapes if padded_batch else None)
+        if batched:
+            stream = map(as_keras_batch, stream)
+        else:
+            samples = (as_keras_sample(sample, *guide) for sample in stream)
+            stream = _stacked(samples, generator, shapes if padded_batch else None)
         for batch in stream:
             yield _without_missing_targets(map_with(_cast, types, batch, _is_dtype))
 
@@ -88,9 +93,15 @@ def make_dataset(
 
 
 def _passes(generator, random, repeat, initial_epoch):
-    if repeat:
-        return generator.forfit(random, initial_epoch)
-    return map(as_keras_batch, generator.__iter__(random))
+    return generator.passes(random, initial_epoch) if repeat else generator.__iter__(random)
+
+
+def _guide(types, shapes, names):
+    """The first of them that is nested, which tells how samples are, and what its leaves are."""
+    for description, is_leaf in ((types, _is_dtype), (shapes, _is_shape), (names, _is_name)):
+        if description is not None and not is_leaf(description):
+            return description, is_leaf
+    return None, None
 
 
 def _peek(batches):
@@ -108,17 +119,26 @@ def map_with(function, description, value, is_leaf):
     if isinstance(description, dict) and isinstance(value, tuple):
         description = (description,)
     if not isinstance(value, (dict, tuple)):
+        _check_nesting(value is None or is_leaf(description), "one array", description)
         return None if value is None else function(value, description)
     keys = list(value) if isinstance(value, dict) else range(len(value))
     if is_leaf(description):
         description = dict.fromkeys(keys, description)
-    if len(description) != len(value):
-        raise ValueError(
-            f"expected types and shapes nested like the data, {len(value)} entries here, "
-            f"received {description!r}"
-        )
+    _check_nesting(len(description) == len(value), f"{len(value)} entries", description)
     parts = {key: map_with(function, description[key], value[key], is_leaf) for key in keys}
     return parts if isinstance(value, dict) else tuple(parts.values())
+
+
+def _check_nesting(is_right, found, description):
+    if not is_right:
+        raise ValueError(
+            f"expected types and shapes nested like the data, {found} here, received "
+            f"{description!r}"
+        )
+
+
+def _is_name(description):
+    return isinstance(description, str)
 
 
 def _is_dtype(description):

@@ -58,8 +58,8 @@ class DataGenerator:
     def __init__(
         self, data, batch_size=32, buffer_size=None, *, seed=None, multiple=32, buckets=None
     ):
-        if batch_size < 1:
-            raise ValueError(f"expected batch_size >= 1, received {batch_size}")
+        if not isinstance(batch_size, (int, np.integer)) or batch_size < 1:
+            raise ValueError(f"expected batch_size, an integer >= 1, received {batch_size!r}")
         self.data = data
         self.batch_size = batch_size
         self.buffer_size = buffer_size or batch_size * 1000
@@ -126,23 +126,27 @@ class DataGenerator:
         length = bucket_length(longest, self.multiple, self.buckets, maxlen)
         return sequence_padding(sequences, length=length, **kwargs)
 
-    def forfit(self, random=True, initial_epoch=0):
-        """Endless batches for `fit`, as tuples; each pass in a new order.
-
-        Raises ValueError if a pass yields nothing: no data, or an iterator that was used up.
-        """
-        is_first = True
+    def passes(self, random=True, initial_epoch=0):
+        """What `__iter__` yields, as it is, pass after pass without end; see `forfit`."""
         for self.epoch in count(initial_epoch):
             is_empty = True
             for batch in self.__iter__(random):
-                batch = as_keras_batch(batch)
-                yield with_open_axes(batch) if is_first else batch
-                is_first = is_empty = False
+                yield batch
+                is_empty = False
             if is_empty:
                 raise ValueError(
                     f"a pass over the data ({type(self.data).__name__}) yielded no batch: expected "
                     "at least one item, and data that can be iterated again in each epoch"
                 )
+
+    def forfit(self, random=True, initial_epoch=0):
+        """Endless batches for `fit`, as tuples; each pass in a new order.
+
+        Raises ValueError if a pass yields nothing: no data, or an iterator that was used up.
+        """
+        batches = map(as_keras_batch, self.passes(random, initial_epoch))
+        yield with_open_axes(next(batches))
+        yield from batches
 
     def fortest(self, random=False):
         """Endless batches for `predict` and `evaluate`, in order; pass `steps=len(generator)`.

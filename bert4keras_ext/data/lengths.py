@@ -14,7 +14,7 @@ def bucket_length(length, multiple=32, buckets=None, maxlen=None):
         maxlen: upper limit of the result; longer rows are going to be cut.
 
     Raises:
-        ValueError: `length` is above the last bucket and there is no `maxlen`.
+        ValueError: `length` is above the last bucket and there is no `maxlen`, or no bucket at all.
 
     Example:
 
@@ -25,6 +25,8 @@ def bucket_length(length, multiple=32, buckets=None, maxlen=None):
     """
     limit = maxlen if maxlen is not None else float("inf")
     if buckets is not None:
+        if not len(buckets):
+            raise ValueError("expected at least one bucket, received none; fix: multiple=32")
         result = min((bucket for bucket in buckets if bucket >= length), default=maxlen)
         if result is None:
             raise ValueError(

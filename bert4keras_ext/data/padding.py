@@ -64,13 +64,18 @@ def _as_arrays(rows, depth):
     """`rows` with everything that lies `depth` levels down made an array."""
     try:
         if depth == 1:
-            return [np.asarray(row) for row in rows]
+            return [_as_array(row) for row in rows]
         return [_as_arrays(row, depth - 1) for row in rows]
     except (TypeError, ValueError) as error:
         raise ValueError(
             f"expected rows of numbers nested as deep as seq_dims says, received {rows!r:.80} "
             f"({error}); fix: another seq_dims"
         ) from None
+
+
+def _as_array(row):
+    # NumPy calls an empty list float64; an empty array has a dtype of its own.
+    return np.zeros(0, "int64") if isinstance(row, (list, tuple)) and not row else np.asarray(row)
 
 
 def _leaves(rows, depth):
@@ -110,6 +115,8 @@ def _per_dimension(value, seq_dims, name):
     if value is None:
         return [None] * seq_dims
     entries = [value] if isinstance(value, (int, np.integer)) else list(value)
+    if any(entry is not None and entry < 0 for entry in entries):
+        raise ValueError(f"expected {name} >= 0, received {value!r}")
     if len(entries) != seq_dims:
         raise ValueError(
             f"expected {name} to have one entry for each of the {seq_dims} padded dimensions, "
@@ -134,7 +141,9 @@ def _dtype_and_inner_shape(leaves, dtype):
         )
     # bert4keras makes a whole batch float64 as soon as one row is empty, since NumPy calls an
     # empty list float64; embedding look-ups then fail. Here empty rows have no say.
-    filled = [leaf for leaf in leaves if leaf.size] or [np.zeros(1, "int64")]
+    filled = [leaf for leaf in leaves if leaf.size]
+    if not filled:  # then arrays that know what they are empty of
+        filled = [leaf for leaf in leaves if leaf.ndim > 1] or leaves
     shapes = {leaf.shape[1:] for leaf in filled}
     if len(shapes) > 1:
         raise ValueError(
@@ -148,7 +157,8 @@ def _filled(shape, value, dtype):
     try:
         with np.errstate(invalid="ignore"):
             result = np.full(shape, value, dtype)
-        fits = value != value or not result.size or result.flat[0] == value  # NaN != NaN
+        is_nan = value != value and np.issubdtype(result.dtype, np.inexact)
+        fits = is_nan or not result.size or result.flat[0] == value
     except (OverflowError, ValueError):
         fits = False
     if not fits:

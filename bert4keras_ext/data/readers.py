@@ -87,10 +87,13 @@ def read_table(
     names, count = columns, len(columns) if columns else None
     if header:
         number, names = next(records, (1, []))
+        if isinstance(names, ValueError):
+            raise RowError(path, number, str(names))
         count = len(names)
-        missing = [name for name in columns or () if name not in names]
-        if missing:
+        if not set(columns or ()) <= set(names):
             raise RowError(path, number, f"expected columns {list(columns)}, found {names}")
+        if len(set(names)) < count:
+            raise RowError(path, number, f"expected columns of different names, found {names}")
 
     def parse(fields):
         nonlocal count
@@ -148,20 +151,36 @@ def _open_bytes(path):
         ) from error
 
 
+def _decoded(line, encoding):
+    try:
+        return line.decode(encoding)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"expected {encoding} text, found {error}; fix: encoding='gb18030'?"
+        ) from None
+
+
+def _check_encoding(encoding):
+    if "\n".encode(encoding) != b"\n":
+        raise ValueError(
+            f"expected an encoding whose line ends are single bytes (utf-8, gb18030), received "
+            f"{encoding!r}: convert the file to utf-8 first"
+        )
+
+
 def _lines(path, encoding):
     """Yields (number, text without line end, or ValueError) of all lines that are not blank.
 
     Cut at line feeds only: str.splitlines and text mode also cut at U+0085, U+2028 and single
     carriage returns, which real sentences contain.
     """
+    _check_encoding(encoding)
     with _open_bytes(path) as file:
         for number, line in enumerate(file, 1):
             try:
-                text = line.decode(encoding)
-            except UnicodeDecodeError as error:
-                # Not raised here: the rows behind it can still be read.
-                reason = f"expected {encoding} text, found {error}; fix: encoding='gb18030'?"
-                yield number, ValueError(reason)
+                text = _decoded(line, encoding)
+            except ValueError as error:
+                yield number, error  # not raised: the rows behind it can still be read
                 continue
             text = text.removeprefix("\ufeff") if number == 1 else text
             text = text.removesuffix("\n").removesuffix("\r")
@@ -178,19 +197,30 @@ def _table_records(path, encoding, delimiter):
 
 
 def _csv_records(path, encoding, delimiter):
+    """Yields (number of its first line, fields or ValueError) of all rows that are not blank."""
+    number = 0
+
+    def decoded(line):
+        nonlocal number
+        number += 1
+        text = _decoded(line, encoding)
+        return text.removeprefix("\ufeff") if number == 1 else text
+
+    _check_encoding(encoding)
     with _open_bytes(path) as file:
-        lines = (line.decode(encoding) for line in file)
-        lines = (line.removeprefix("\ufeff") if not n else line for n, line in enumerate(lines))
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        # A map goes on behind an error, where a generator would be at its end.
+        reader = csv.reader(map(decoded, file), delimiter=delimiter, strict=True)
         while True:
+            start = number + 1
             try:
                 fields = next(reader, None)
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise RowError(path, reader.line_num + 1, f"expected CSV, found {error}") from None
+            except (csv.Error, ValueError) as error:
+                yield start, ValueError(f"expected CSV, found {error}")
+                continue
             if fields is None:
                 return
             if any(field.strip() for field in fields):
-                yield reader.line_num, fields
+                yield start, fields
 
 
 def _read_rows(path, records, parse, convert, errors):

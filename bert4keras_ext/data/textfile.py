@@ -16,7 +16,7 @@ class TextFile:
     threads and forked processes may share.
 
     Args:
-        path: path of the file.
+        name: path of the file.
         mode: as for the builtin `open`; `indexable` needs `"r"`.
         encoding: `None` means UTF-8, whatever the system's locale says.
         errors: what to do with bytes that do not decode: `"strict"`, `"ignore"`, `"replace"`.
@@ -37,22 +37,24 @@ class TextFile:
             len(file), file[1000], file[-1]
     """
 
-    def __init__(self, path, mode="r", encoding=None, errors="strict", indexable=False):
+    def __init__(self, name, mode="r", encoding=None, errors="strict", indexable=False):
         is_binary = "b" in mode
         encoding = None if is_binary else encoding or "utf-8"
-        self.name = path
+        self.name = name
         self.indexable = indexable
         self.encoding, self.errors = encoding, errors
         if indexable:
             _check_indexable(mode, encoding)
-            self.file = builtins.open(path, "rb")
+            self.file = builtins.open(name, "rb")
             self._bytes = _mapped(self.file)
             self._offsets = _line_offsets(self._bytes)
         else:
-            if encoding and "r" in mode and codecs.lookup(encoding).name == "utf-8":
+            # A codec that takes the mark away would also write one, wherever "r+" writes first.
+            is_read = "r" in mode and "+" not in mode
+            if encoding and is_read and codecs.lookup(encoding).name == "utf-8":
                 encoding = "utf-8-sig"
             self.file = builtins.open(
-                path, mode, encoding=encoding, errors=None if is_binary else errors
+                name, mode, encoding=encoding, errors=None if is_binary else errors
             )
 
     def __len__(self):

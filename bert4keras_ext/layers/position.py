@@ -102,7 +102,8 @@ class PositionEmbedding(MergedPositions):
     ``layer(x, position_ids=ids)`` or ``layer([x, ids])``. The mask of x is passed on.
 
     Raises:
-        ValueError: for an unknown merge mode, or inputs longer than the positions reach.
+        ValueError: for an unknown merge mode, a hierarchical outside (0, 1), or inputs longer than
+            the positions reach.
 
     Example:
 
@@ -124,6 +125,11 @@ class PositionEmbedding(MergedPositions):
         **kwargs,
     ):
         super().__init__(output_dim, merge_mode, custom_position_ids, **kwargs)
+        if hierarchical and hierarchical is not True and not 0 < hierarchical < 1:
+            raise ValueError(
+                "expected hierarchical (hierarchical_position) to be None, True or a number "
+                f"between 0 and 1, received {hierarchical!r}: True stands for 0.4"
+            )
         self.input_dim = input_dim
         self.hierarchical = hierarchical
         self.embeddings_initializer = keras.initializers.get(embeddings_initializer)

@@ -16,6 +16,7 @@ from bert4keras_ext.layers import Concatenate1D, Dropout, GatedAttentionUnit, Mu
 from bert4keras_ext.models.blocks import Blocks
 from bert4keras_ext.models.checks import (
     check_rates,
+    check_reuse,
     check_sizes,
     head_size,
     padding_row,
@@ -102,6 +103,7 @@ class Transformer(Blocks):
             attention_key_size=attention_key_size, sequence_length=sequence_length,
         )  # fmt: skip
         check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
+        self.original_vocab_size = vocab_size  # tells the loader which tables are edited already
         self.vocab_size = table_rows(vocab_size, keep_tokens, compound_tokens)
         self.pad_token_id = padding_row(pad_token_id, keep_tokens)
         self.hidden_size = hidden_size
@@ -232,6 +234,8 @@ class Transformer(Blocks):
             created = layer(**kwargs)
             name = name or created.name
             self.layers[name] = created
+        elif layer is not None:
+            check_reuse(self.layers[name], kwargs)
         if inputs is None:
             return self.layers[name]
         arguments = {k: v for k, v in (arguments or {}).items() if v is not None}

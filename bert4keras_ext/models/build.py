@@ -82,13 +82,16 @@ def build_transformer_model(
     check_required(arguments, config_path)
     if checkpoint_path is None and is_folder:
         checkpoint_path = find_checkpoint(config_path)
-    if checkpoint_path:
+    is_loaded = checkpoint_path is not None and checkpoint_path is not False
+    if is_loaded and not str(checkpoint_path):
+        raise ValueError("expected a checkpoint_path, received '': for random weights pass None")
+    if is_loaded:
         arguments = cls.adapt_to_checkpoint(arguments, lambda: shapes_in(checkpoint_path))
     build_arguments = {key: arguments.pop(key, None) for key in _BUILD_ARGUMENTS}
     builder = cls(**arguments)
     builder.build(**build_arguments)
 
-    if checkpoint_path:
+    if is_loaded:
         builder.load_weights_from_checkpoint(checkpoint_path)
     return builder.model if return_keras_model else builder
 

@@ -50,6 +50,22 @@ def table_rows(vocab_size, keep_tokens, compound_tokens):
     return rows + len(compound_tokens if compound_tokens is not None else [])
 
 
+# Arguments of layers that make them fit a model or not.
+SIZES = ("input_dim", "output_dim", "units", "heads", "out_dim", "return_attention_scores")
+
+
+def check_reuse(layer, kwargs):
+    """Raises if a layer that is there already is not of the sizes it is now asked for with."""
+    for key in SIZES:
+        wanted, found = kwargs.get(key), getattr(layer, key, None)
+        if None not in (wanted, found) and wanted != found:
+            raise ValueError(
+                f"layers: expected {layer.name!r} with {key}={wanted!r}, as this model's config "
+                f"says, received one with {key}={found!r}: share layers between models of the same "
+                "sizes, or leave this one out of layers="
+            )
+
+
 def padding_row(pad_token_id, keep_tokens):
     """The row of the word table that padding has once ``keep_tokens`` were selected."""
     if pad_token_id is None or (pad_token_id == 0 and keep_tokens is not None):

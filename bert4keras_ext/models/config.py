@@ -13,6 +13,18 @@ RENAMES = {
     "attention_probs_dropout_prob": "attention_dropout_rate",
     "type_vocab_size": "segment_vocab_size",
 }
+# Keys of published configs that a builder which does not know them passes over, though some
+# resemble keywords: a config is as welcome as keywords as it is as a dict or a file.
+FOREIGN_KEYS = frozenset(
+    # Google's Chinese BERT, and all that were trained on from it
+    "directionality pooler_fc_size pooler_num_attention_heads pooler_num_fc_layers "
+    "pooler_size_per_head pooler_type "
+    # Hugging Face's, of many families
+    "attention_bias attention_dropout classifier_dropout classifier_dropout_prob mask_token_id "
+    "num_labels sep_token_id "
+    # ERNIE's, NEZHA's
+    "sent_type_vocab_size task_type_vocab_size use_relative_position".split()
+)
 FOLDER_NAMES = ("config.json", "bert_config.json")  # Hugging Face's, Google's
 DEFAULTS = {"max_position": 512, "segment_vocab_size": 2}
 REQUIRED = (
@@ -56,8 +68,11 @@ def read_config(source):
 def _parse(path):
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a JSON file: {error}") from error
+    except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, nested without end
+        raise ValueError(
+            f"{path} is not a JSON file: {error}; expected an object such as "
+            '{"vocab_size": 21128, ...}: pass the config.json that came with the model'
+        ) from error
     if not isinstance(config, dict):
         raise ValueError(f"{path} holds a JSON {type(config).__name__}, expected an object")
     return config
@@ -80,7 +95,7 @@ def check_keywords(cls, keywords, build_keywords):
         known.update(inspect.signature(parent.__init__).parameters)
     for key in keywords:
         nearest = difflib.get_close_matches(key, known - {"self", "kwargs", "args"}, 1, 0.8)
-        if key not in known and nearest:
+        if key not in known | FOREIGN_KEYS and nearest:
             raise TypeError(f"unknown keyword {key!r}: did you mean {nearest[0]!r}?")
 
 

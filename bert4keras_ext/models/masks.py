@@ -127,7 +127,7 @@ class LMMixin:
     """Puts a causal mask on every attention layer of a family."""
 
     def __init__(self, *args, with_mlm=True, **kwargs):
-        super().__init__(*args, with_mlm=with_mlm or True, **kwargs)
+        super().__init__(*args, with_mlm=True if with_mlm is None else with_mlm, **kwargs)
 
     def compute_attention_bias(self, inputs=None):
         if self.attention_bias is None:
@@ -149,7 +149,7 @@ class UniLMMixin:
     """Puts the UniLM mask, made from the segment ids, on every attention layer of a family."""
 
     def __init__(self, *args, with_mlm=True, **kwargs):
-        super().__init__(*args, with_mlm=with_mlm or True, **kwargs)
+        super().__init__(*args, with_mlm=True if with_mlm is None else with_mlm, **kwargs)
         if not self.segment_vocab_size:
             raise ValueError(
                 "application='unilm' needs segment ids to tell source from target, but "

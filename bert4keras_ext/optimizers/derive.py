@@ -11,6 +11,8 @@ private name of Keras that they need. Each method below may be overridden; from 
     update_rows     the same for some rows of a table whose other rows stay untouched
 """
 
+import copyreg
+
 import keras
 from keras import ops
 
@@ -137,6 +139,10 @@ class Exact:
         paths = self.paths(variables)
         warn_of_unmatched(keyword, patterns, paths)
         return [bool(which_match(patterns, path)) for path in paths]
+
+
+class DerivedType(type):
+    """The type of derived classes: no module holds them by name, so pickles hold their recipes."""
 
 
 class Extension(Exact):
@@ -279,6 +285,8 @@ def derive(base, extension, name=None):
         ValueError: `base` only wraps another optimizer, or has this extension already.
     """
     _check_base(base, extension)
+    if not isinstance(name, (str, type(None))):
+        raise TypeError(f"expected a name for the new class, or None, received {name!r}")
     root, extensions = vars(base).get("_made_of", (base, ()))
     suffix = "".join(part.capitalize() for part in extension.recipe_name.split("_"))
     return _make(root, (*extensions, extension), name or base.__name__ + suffix)
@@ -306,7 +314,8 @@ def _make(root, extensions, name):
             "__doc__": f"{root.__name__} extended with {parts}; see their extend_with_*.",
             "__module__": __name__,
         }
-        _classes[key] = type(root)(name, (*reversed(extensions), root), content)
+        metaclass = DerivedType if type(root) is type else type(root)
+        _classes[key] = metaclass(name, (*reversed(extensions), root), content)
         _register(_classes[key])
     return _classes[key]
 
@@ -370,6 +379,14 @@ def _base_class(name):
             "that defines it, with @keras.saving.register_keras_serializable, before loading"
         )
     return found
+
+
+def _reduced(cls):
+    """What pickle keeps of a derived class; a `class` statement's has a name in its module."""
+    return (class_of, (recipe_of(cls),)) if "_made_of" in vars(cls) else cls.__qualname__
+
+
+copyreg.pickle(DerivedType, _reduced)
 
 
 @register

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.optimizers.checks import checked_number
 from bert4keras_ext.optimizers.derive import Extension, derive
 
 
@@ -39,11 +40,11 @@ class ExponentialMovingAverage(Extension, recipe_name="exponential_moving_averag
 
     def __init__(self, *args, ema_momentum=0.999, **kwargs):
         super().__init__(*args, **kwargs)
-        if not 0 <= ema_momentum < 1:
-            raise ValueError(f"expected ema_momentum in [0, 1), received {ema_momentum}")
         if self.use_ema:
             raise ValueError("expected one average of the weights, received use_ema=True besides")
-        self.ema_momentum = ema_momentum
+        self.ema_momentum = checked_number(
+            "ema_momentum", ema_momentum, "in [0, 1)", lambda x: 0 <= x < 1
+        )
         self.keep(_old_weights=None)
 
     def build(self, variables):

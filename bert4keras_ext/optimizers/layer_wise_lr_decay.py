@@ -2,6 +2,7 @@
 
 import re
 
+from bert4keras_ext.optimizers.checks import checked_number
 from bert4keras_ext.optimizers.derive import Extension, derive
 from bert4keras_ext.optimizers.patterns import as_patterns
 
@@ -47,8 +48,9 @@ class LayerWiseLRDecay(Extension, recipe_name="layer_wise_lr_decay"):
         **kwargs,
     ):
         super().__init__(*args, **kwargs)
-        if not 0 < layer_lr_decay <= 1:
-            raise ValueError(f"expected layer_lr_decay in (0, 1], received {layer_lr_decay}")
+        layer_lr_decay = checked_number(
+            "layer_lr_decay", layer_lr_decay, "in (0, 1]", lambda x: 0 < x <= 1
+        )
         as_patterns("layer_pattern", [layer_pattern])
         if re.compile(layer_pattern).groups != 1:
             raise ValueError(

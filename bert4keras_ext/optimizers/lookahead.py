@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.optimizers.checks import checked_count, checked_number
 from bert4keras_ext.optimizers.derive import Extension, derive
 
 
@@ -37,14 +38,10 @@ class Lookahead(Extension, recipe_name="lookahead"):
 
     def __init__(self, *args, steps_per_slow_update=5, slow_step_size=0.5, **kwargs):
         super().__init__(*args, **kwargs)
-        if int(steps_per_slow_update) != steps_per_slow_update or steps_per_slow_update < 1:
-            raise ValueError(
-                f"expected an integer steps_per_slow_update >= 1, received {steps_per_slow_update}"
-            )
-        if not 0 < slow_step_size <= 1:
-            raise ValueError(f"expected slow_step_size in (0, 1], received {slow_step_size}")
-        self.steps_per_slow_update = int(steps_per_slow_update)
-        self.slow_step_size = slow_step_size
+        self.steps_per_slow_update = checked_count("steps_per_slow_update", steps_per_slow_update)
+        self.slow_step_size = checked_number(
+            "slow_step_size", slow_step_size, "in (0, 1]", lambda x: 0 < x <= 1
+        )
 
     def build(self, variables):
         if self.built:
@@ -53,11 +50,12 @@ class Lookahead(Extension, recipe_name="lookahead"):
         self._slow_weights = self.slots("slow_weight")
 
     def whole_update(self, gradients, variables):
-        slow = [self._slow_weights[self.index_of(variable)] for variable in variables]
+        # All weights: those without a gradient in this update may have one in others of its group.
+        fast, slow = self._trainable_variables, self._slow_weights
         # Taken anew for each group, so that weights loaded in between are no matter.
-        self.for_each(self.assign, slow, variables, when=lambda: self._is_step(0))
+        self.for_each(self.assign, slow, fast, when=lambda: self._is_step(0))
         super().whole_update(gradients, variables)
-        self.for_each(self._go_back, variables, slow, when=lambda: self._is_step(-1))
+        self.for_each(self._go_back, fast, slow, when=lambda: self._is_step(-1))
 
     def _is_step(self, place):
         """Whether the present update is the one at this place of its group."""

@@ -2,6 +2,7 @@
 
 import math
 
+from bert4keras_ext.optimizers.checks import checked_number
 from bert4keras_ext.optimizers.derive import Extension, derive
 from bert4keras_ext.optimizers.patterns import as_patterns, which_match
 
@@ -40,11 +41,10 @@ class ParameterWiseLR(Extension, recipe_name="parameter_wise_lr"):
         schedule = dict(paramwise_lr_schedule or {})
         as_patterns("paramwise_lr_schedule", list(schedule))
         for pattern, factor in schedule.items():
-            if not (isinstance(factor, (int, float)) and 0 <= factor < math.inf):
-                raise ValueError(
-                    "expected factors >= 0 in paramwise_lr_schedule, received "
-                    f"{{{pattern!r}: {factor!r}}}"
-                )
+            wanted = f"with factors >= 0 (for {pattern!r})"
+            schedule[pattern] = checked_number(
+                "paramwise_lr_schedule", factor, wanted, lambda x: x >= 0
+            )
         self.keep(paramwise_lr_schedule=schedule)
 
     def build(self, variables):

@@ -11,7 +11,10 @@ def as_patterns(keyword, patterns):
     Raises:
         ValueError: something else, or no valid regular expression.
     """
-    patterns = [patterns] if isinstance(patterns, str) else list(patterns or [])
+    patterns = [patterns] if isinstance(patterns, str) else (patterns or [])
+    if not isinstance(patterns, (list, tuple, set)):
+        raise ValueError(f"expected a list of patterns as {keyword}, received {patterns!r}")
+    patterns = list(patterns)
     for pattern in patterns:
         if not isinstance(pattern, str):
             raise ValueError(f"expected strings in {keyword}, received {pattern!r}")

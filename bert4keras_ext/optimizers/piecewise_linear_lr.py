@@ -79,7 +79,7 @@ def _check(schedule):
     try:
         points = [(int(step), float(factor)) for step, factor in schedule.items()]
         is_whole = all(int(step) == float(step) for step in schedule)
-    except (AttributeError, TypeError, ValueError):
+    except (AttributeError, OverflowError, TypeError, ValueError):
         raise ValueError(message) from None
     steps = [step for step, _ in points]
     is_ordered = bool(steps) and steps[0] >= 0 and all(a < b for a, b in zip(steps, steps[1:]))

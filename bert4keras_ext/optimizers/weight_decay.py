@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.optimizers.checks import checked_number
 from bert4keras_ext.optimizers.derive import Extension, derive
 from bert4keras_ext.optimizers.patterns import as_patterns
 
@@ -40,8 +41,9 @@ class WeightDecay(Extension, recipe_name="weight_decay"):
 
     def __init__(self, *args, weight_decay_rate=0.01, exclude_from_weight_decay=(), **kwargs):
         super().__init__(*args, **kwargs)
-        if not weight_decay_rate >= 0:
-            raise ValueError(f"expected weight_decay_rate >= 0, received {weight_decay_rate}")
+        weight_decay_rate = checked_number(
+            "weight_decay_rate", weight_decay_rate, ">= 0", lambda x: x >= 0
+        )
         patterns = as_patterns("exclude_from_weight_decay", exclude_from_weight_decay)
         self.keep(weight_decay_rate=weight_decay_rate, excluded_from_weight_decay=patterns)
 

@@ -1,5 +1,7 @@
 """What every tokenizer does: special tokens, pairs, truncation, batches."""
 
+import operator
+
 from bert4keras_ext.tokenizers.checks import (
     checked_ids,
     checked_maxlen,
@@ -18,7 +20,7 @@ class TokenizerBase:
     """Text to ids and back, around a subclass's `_tokenize`.
 
     Subclasses define `_tokenize(text)` (a list of tokens, without start and end), `token_to_id`,
-    `id_to_token` and `decode`, and call `_find_special_ids()` once these work.
+    `id_to_token` and `decode`, and call `_find_special_ids` once the vocabulary is there.
 
     Args:
         token_start: token put before each text, or None for none.
@@ -113,7 +115,8 @@ class TokenizerBase:
 
         Raises:
             TypeError: a text is neither str nor a list of tokens, or maxlen is no integer.
-            ValueError: another pattern or truncate_from, or a maxlen that is too small.
+            ValueError: another pattern or truncate_from where the call depends on it, or a maxlen
+                that is too small.
         """
         if pattern not in PATTERNS:
             raise ValueError(f"pattern: expected one of {PATTERNS}, found {pattern!r}")
@@ -238,17 +241,19 @@ class TokenizerBase:
             text = self.tokenize(text)
         return self.tokens_to_ids(checked_tokens(text))
 
-    def _find_special_ids(self, has_token, examples):
-        """Sets _token_*_id; raises where unk, start or end is wanted but has_token denies it.
+    def _find_special_ids(self, find, examples):
+        """Sets _token_*_id; raises where unk, start or end is wanted but is not found.
 
         Args:
-            has_token: function from a token to whether the vocabulary has it.
+            find: function from a token to its id in the vocabulary, or None. Not token_to_id: a
+                subclass may override that, and is not ready for calls while it is being made.
             examples: a few tokens of the vocabulary, for the message.
         """
         for role in SPECIAL:
             token = getattr(self, f"_token_{role}")
-            if token is not None and has_token(token):
-                setattr(self, f"_token_{role}_id", self.token_to_id(token))
+            found = None if token is None else find(token)
+            if found is not None:
+                setattr(self, f"_token_{role}_id", found)
             elif role == "unk" or (token is not None and role in ("start", "end")):
                 raise ValueError(self._missing_message(role, token, examples))
 
@@ -274,8 +279,8 @@ class TokenizerBase:
             return -1 - (self._token_end is not None)
         if truncate_from == "left":
             return int(self._token_start is not None)
-        if isinstance(truncate_from, int) and not isinstance(truncate_from, bool):
-            return truncate_from
+        if hasattr(truncate_from, "__index__") and not isinstance(truncate_from, bool):
+            return operator.index(truncate_from)
         raise ValueError(
             f"truncate_from: expected 'right', 'left' or the index of a token, found "
             f"{truncate_from!r}"

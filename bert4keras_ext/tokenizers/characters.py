@@ -28,6 +28,10 @@ CJK_PUNCTUATION = (
 )
 
 
+def cjk_punctuation():
+    return CJK_PUNCTUATION
+
+
 def is_space(ch):
     return ch in " \t\n\r" or unicodedata.category(ch) == "Zs"
 

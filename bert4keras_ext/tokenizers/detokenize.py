@@ -1,5 +1,6 @@
 """Word pieces back to written text."""
 
+import functools
 import re
 
 from bert4keras_ext.tokenizers.characters import CJK_PUNCTUATION
@@ -7,11 +8,16 @@ from bert4keras_ext.tokenizers.characters import CJK_PUNCTUATION
 _SPACES = re.compile(" +")
 # don' t -> don't: English contractions, where another word follows.
 _CONTRACTION = re.compile("(') ((?:re|m|s|t|ve|d|ll) )")
-_AFTER_MARK = re.compile(f"([{re.escape(CJK_PUNCTUATION + '+-/={(<[')}]) ()")
 _DECIMAL_POINT = re.compile(r"(\d\.) (\d)")
 
 
-def join_wordpieces(tokens, is_cjk_character, is_punctuation):
+@functools.cache
+def _after_mark(cjk_punctuation):
+    """Full-width, opening and arithmetic marks, where a space stands behind them."""
+    return re.compile(f"([{re.escape(cjk_punctuation + '+-/={(<[')}]) ()")
+
+
+def join_wordpieces(tokens, is_cjk_character, is_punctuation, cjk_punctuation=CJK_PUNCTUATION):
     """Text of WordPiece tokens.
 
     Continuations and ideographs follow without a space, other words after one unless an ideograph
@@ -21,6 +27,7 @@ def join_wordpieces(tokens, is_cjk_character, is_punctuation):
     Args:
         tokens: list of str, without special tokens.
         is_cjk_character, is_punctuation: predicates of a character.
+        cjk_punctuation: the full-width marks, as one string.
 
     Example:
         >>> from bert4keras_ext.tokenizers.characters import is_cjk_character, is_punctuation
@@ -41,6 +48,6 @@ def join_wordpieces(tokens, is_cjk_character, is_punctuation):
         else:
             text += " " + token
     text = _SPACES.sub(" ", text)
-    for pattern in (_CONTRACTION, _AFTER_MARK, _DECIMAL_POINT):
+    for pattern in (_CONTRACTION, _after_mark(cjk_punctuation), _DECIMAL_POINT):
         text = pattern.sub(r"\1\2", text)
     return text.strip()

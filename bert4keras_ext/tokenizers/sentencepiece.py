@@ -48,10 +48,11 @@ class SpTokenizer(TokenizerBase):
         self._token_unk = model.id_to_piece(model.unk_id())
         self._vocab_size = model.get_piece_size()
         examples = [model.id_to_piece(i) for i in range(min(8, self._vocab_size))]
-        self._find_special_ids(self._has_token, examples)
+        self._find_special_ids(self._find_piece, examples)
 
-    def _has_token(self, token):
-        return token == self._token_unk or self.token_to_id(token) != self.sp_model.unk_id()
+    def _find_piece(self, token):
+        i = self.sp_model.piece_to_id(token)
+        return i if token == self._token_unk or i != self.sp_model.unk_id() else None
 
     def token_to_id(self, token):
         return self.sp_model.piece_to_id(token)
@@ -105,8 +106,11 @@ class SpTokenizer(TokenizerBase):
         return self.sp_model.is_control(i) or self.sp_model.is_unused(i)
 
     def _is_decodable(self, i):
-        # Negative ids go on, to be reported by id_to_token.
-        return i < 0 or (i < self._vocab_size and not self._is_special(i))
+        # Negative ids go on, to be reported by id_to_token. A control piece that token_translate
+        # put in place of another token stands for that one: CPM's "<cls>" for line ends.
+        if i < 0 or i >= self._vocab_size:
+            return i < 0
+        return not self._is_special(i) or self.id_to_token(i) in self._token_translate_inv
 
     def _traced_bytes(self, text):
         """The normalised text in UTF-8 without spaces; for each byte its characters in text."""

@@ -23,6 +23,8 @@ class Tokenizer(TokenizerBase):
     looked up in a bounded cache, ideographs in a table, so a Chinese sentence costs little more
     than one step in a list a character.
     Subclasses may override any method; what they override is called, and the cache steps aside.
+    Attributes (token_translate, ...) may be assigned at any time; a dict that is changed in place
+    after the first text is not noticed.
     One tokenizer may serve many threads; it can be pickled and copied if pre_tokenize can.
 
     Args:
@@ -60,6 +62,7 @@ class Tokenizer(TokenizerBase):
     _is_punctuation = staticmethod(characters.is_punctuation)
     _is_cjk_character = staticmethod(characters.is_cjk_character)
     _is_control = staticmethod(characters.is_control)
+    _cjk_punctuation = staticmethod(characters.cjk_punctuation)
     _is_special = staticmethod(characters.is_special)
     _is_redundant = staticmethod(characters.is_redundant)
     stem = staticmethod(characters.stem)
@@ -76,7 +79,7 @@ class Tokenizer(TokenizerBase):
         self._do_lower_case = do_lower_case
         self._word_maxlen = word_maxlen
         self._vocab_size = len(self._token_dict)
-        self._find_special_ids(self._token_dict.__contains__, list(self._token_dict)[:8])
+        self._find_special_ids(self._token_dict.get, list(self._token_dict)[:8])
 
     def __setattr__(self, name, value):
         # Scripts set such things as tokenizer._token_unk_id: nothing remembered may outlive that.
@@ -154,7 +157,8 @@ class Tokenizer(TokenizerBase):
         """
         tokens = tokens or self.ids_to_tokens(ids)
         tokens = [token for token in tokens if not self._is_special(token)]
-        return join_wordpieces(tokens, self._is_cjk_character, self._is_punctuation)
+        predicates = self._is_cjk_character, self._is_punctuation
+        return join_wordpieces(tokens, *predicates, self._cjk_punctuation())
 
     def rematch(self, text, tokens):
         """For each token the indices of the characters of text that it came from.

@@ -20,7 +20,7 @@ import config
 import numpy as np
 
 from bert4keras_ext.backend import acceleration
-from bert4keras_ext.data import BucketedGenerator, read_afqmc, write_jsonl
+from bert4keras_ext.data import BucketedGenerator, read_afqmc, read_jsonl, write_jsonl
 from bert4keras_ext.training import KeepBest, StateError, resumable_fit
 
 LABELS = ["0", "1"]
@@ -29,17 +29,23 @@ LABELS = ["0", "1"]
 
 
 def load_data(args):
-    """[train, dev, test]; a row is (text, text, number of its label or None)."""
-    train = config.find_file(args.data, "train")
-    dev = config.find_file(args.data, "dev")
-    test = config.find_file(args.data, "test", needed=False) or dev
+    """(train, dev, test, ids of test); a row is (text, text, number of its label or None)."""
+    train, dev, test = config.find_splits(args.data)
     splits = [read_afqmc(path) for path in (train, dev, test)]
     if args.smoke:
         splits = [rows[:128] for rows in splits]
-    for path, rows in ((train, splits[0]), (dev, splits[1])):
-        if not rows or any(label is None for *_, label in rows):
-            raise ValueError(f"{path}: expected rows that have a label, found some without")
-    return splits
+    for path, rows in zip((train, dev), splits):
+        config.checks.check_labels(path, rows)
+    args.rows = config.fingerprint(LABELS, *splits[:2])
+    return *splits, read_ids(test, len(splits[2]))
+
+
+def read_ids(path, number):
+    """What the submission calls the rows: their "id", or else their place."""
+    with open(path, encoding="utf-8-sig") as file:
+        is_table = not file.read(64).lstrip().startswith("{")
+    rows = [{}] * number if is_table else read_jsonl(path)
+    return [row.get("id", place) for place, row in enumerate(rows)]
 
 
 class Pairs(BucketedGenerator):
@@ -83,7 +89,7 @@ def evaluate(model, batches):
 def main():
     args = config.read_arguments("afqmc", __doc__, epochs=5)
     with config.clear_errors():
-        splits = load_data(args)
+        *splits, ids = load_data(args)
         texts = (text for first, second, _ in splits[0] for text in (first, second))
         encoder, tokenizer = config.base_model(args, texts)
     train, dev, test = (Pairs(rows, tokenizer, args) for rows in splits)
@@ -116,7 +122,7 @@ def main():
         best.load(model)
     answers = (LABELS[number] for number in predict(model, test))
     submission = args.out / "afqmc_predict.json"
-    write_jsonl(submission, ({"id": i, "label": label} for i, label in enumerate(answers)))
+    write_jsonl(submission, ({"id": i, "label": label} for i, label in zip(ids, answers)))
     print(f"predictions, weights and curves are in {args.out}")
 
 

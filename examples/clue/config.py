@@ -7,16 +7,22 @@ Any BERT will do. A folder in Hugging Face layout (config.json, vocab.txt, weigh
 """
 
 import argparse
-import contextlib
 import json
 import os
 import shlex
 import sys
+import zlib
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all examples share lies there
+
+import checks  # first: a bad environment variable ends in one line
 import keras
+import reports
+import sample_data
+from checks import clear_errors
 
 from bert4keras_ext import layers
 from bert4keras_ext.backend import acceleration
@@ -24,7 +30,7 @@ from bert4keras_ext.data import write_jsonl
 from bert4keras_ext.models import build_transformer_model
 from bert4keras_ext.optimizers import Adam
 from bert4keras_ext.tokenizers import Tokenizer
-from bert4keras_ext.training import WarmupDecay, plot_curves
+from bert4keras_ext.training import WarmupDecay
 
 # ---- paths and sizes ------------------------------------------------------------------------
 
@@ -34,6 +40,7 @@ BASE_MODEL = SHARED / "weights" / "m3e_small_fp16"
 DATA = SHARED / "data"
 
 MAXLEN = 128
+MINLEN = 5  # [CLS], one token of a text, [SEP], one of a second text, [SEP]
 BATCH_SIZE = 32
 LEARNING_RATE = 5e-5
 WARMUP = 0.1  # share of all steps
@@ -70,38 +77,33 @@ def read_arguments(task, description, epochs, **defaults):
     add("--config", help="folder in Hugging Face layout, or bert_config.json")
     add("--checkpoint", help="pretrained weights; found by itself in a folder")
     add("--vocab", help="vocab.txt; found by itself beside the config")
-    add("--maxlen", type=_positive, default=MAXLEN, help="tokens of a row (%(default)s)")
-    add("--batch-size", type=_positive, default=BATCH_SIZE, help="(%(default)s)")
-    add("--epochs", type=int, default=epochs,
+    add("--maxlen", type=checks.whole_number(MINLEN), default=MAXLEN,
+        help="tokens of a row (%(default)s)")  # fmt: skip
+    add("--batch-size", type=checks.whole_number(1), default=BATCH_SIZE, help="(%(default)s)")
+    add("--epochs", type=checks.whole_number(0), default=epochs,
         help="(%(default)s); 0 only predicts, with the best weights in --out")  # fmt: skip
-    add("--learning-rate", type=float, default=LEARNING_RATE, help="(%(default)s)")
+    add("--learning-rate", type=checks.rate, default=LEARNING_RATE, help="(%(default)s)")
     add("--pooling", choices=POOLING, default="first", help="(%(default)s: [CLS])")
-    add("--seed", type=int, default=42, help="(%(default)s)")
+    add("--seed", type=checks.seed_number, default=42, help="(%(default)s)")
     add("--resume", action="store_true", help="go on with the run in --out, if there is one")
-    add("--save-steps", type=_positive, default=200, help="steps a kill may cost (%(default)s)")
+    add("--save-steps", type=checks.whole_number(1), default=200,
+        help="steps a kill may cost (%(default)s)")  # fmt: skip
     add("--smoke", action="store_true", help="a tiny random model and few rows: seconds")
     acceleration.add_arguments(parser)
     parser.set_defaults(task=task, **defaults)
     args = parser.parse_args()
-    if args.smoke and args.data == DATA / task:
-        args.data = args.out / "data"
-        _write_sample_data(task, args.data)
+    with clear_errors():
+        checks.make_folder(args.out)
+        if args.smoke and args.data == DATA / task:
+            args.data = args.out / "data"
+            _write_sample_data(task, args.data)
     acceleration.apply_arguments(args)
     keras.utils.set_random_seed(args.seed)
     return args
 
 
-def _positive(text):
-    if int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, received {text}")
-    return int(text)
-
-
 def _write_sample_data(task, folder):
     """What --smoke runs on where no --data is given."""
-    sys.path.append(str(ROOT / "examples"))
-    import sample_data
-
     if task == "tnews":
         sample_data.write_data(folder, train=128, dev=64)
     else:
@@ -112,7 +114,14 @@ def _write_sample_data(task, folder):
 def settings(args):
     """What a resumed run must have in common with the run it continues."""
     names = ("maxlen", "batch_size", "epochs", "learning_rate", "pooling", "seed", "smoke")
-    return {name: getattr(args, name) for name in (*names, "config", "checkpoint", "precision")}
+    names += ("config", "checkpoint", "vocab", "precision", "rows")
+    return {name: getattr(args, name) for name in names}
+
+
+def fingerprint(labels, train, dev):
+    """Tells whether the data are the same: other rows, another order or other labels change it."""
+    number = zlib.crc32(json.dumps([labels, train, dev]).encode())
+    return f"{len(train)} train, {len(dev)} dev, crc32 {number:08x}"
 
 
 # ---- base model -----------------------------------------------------------------------------
@@ -131,11 +140,7 @@ def base_model(args, texts):
     config, vocab = _model_files(args)
     tokenizer = Tokenizer(vocab, do_lower_case=True)
     encoder = build_transformer_model(config, args.checkpoint, return_keras_model=False)
-    if args.maxlen > encoder.max_position:
-        raise ValueError(
-            f"--maxlen: expected at most the model's {encoder.max_position} positions, "
-            f"received {args.maxlen}"
-        )
+    checks.check_fits(encoder, tokenizer, args.maxlen, config, vocab)
     return encoder, tokenizer
 
 
@@ -146,8 +151,7 @@ def _model_files(args):
             f"no base model at {config}: pass --config FOLDER (Hugging Face layout) or --config "
             "bert_config.json --checkpoint bert_model.ckpt --vocab vocab.txt"
         )
-    if config.is_file() and args.checkpoint is None:
-        raise ValueError(f"--config {config} is a file: pass its weights too, --checkpoint PATH")
+    checks.check_weights(config, args.checkpoint)
     folder = config if config.is_dir() else config.parent
     return config, Path(args.vocab or folder / "vocab.txt")
 
@@ -181,6 +185,15 @@ def optimizer(args, steps):
 # ---- files ----------------------------------------------------------------------------------
 
 
+def find_splits(folder):
+    """The paths of train, dev and test (of dev again where there is none), checked to be text."""
+    train, dev = find_file(folder, "train"), find_file(folder, "dev")
+    test = find_file(folder, "test", needed=False) or dev
+    for path in (train, dev, test):
+        checks.check_text(path)
+    return train, dev, test
+
+
 def find_file(folder, name, needed=True):
     """The file of a split: name.json as CLUE has it, or name.txt; None if it may be missing."""
     if not folder.is_dir():
@@ -206,19 +219,11 @@ def write_report(args, history, best):
         "settings": settings(args),
         "command": shlex.join(["python", *sys.argv]),
     }
-    (args.out / "results.json").write_text(json.dumps(results, indent=2), encoding="utf-8")
+    reports.write_json(args.out / "results.json", results)
     accuracy = {"train": history["accuracy"], "dev": history["val_accuracy"]}
-    plot_curves({"loss": {"train": history["loss"]}, "accuracy": accuracy}, args.out / "curve.png")
+    panels = {"loss": {"train": history["loss"]}, "accuracy": accuracy}
+    reports.draw_curves(panels, args.out / "curve.png")
     print(f"best dev accuracy {best.best:.4f} in epoch {best.best_epoch}")
-
-
-@contextlib.contextmanager
-def clear_errors(kinds=(OSError, ValueError, TypeError)):
-    """Ends the script with one message, without a traceback, where the user's input is at fault."""
-    try:
-        yield
-    except kinds as error:
-        sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 
 def run(main):

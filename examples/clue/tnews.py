@@ -33,18 +33,16 @@ from bert4keras_ext.training import KeepBest, StateError, resumable_fit
 
 def load_data(args):
     """(labels, train, dev, test, ids of test); a row is (text, number of its label or None)."""
-    train = config.find_file(args.data, "train")
-    dev = config.find_file(args.data, "dev")
-    test = config.find_file(args.data, "test", needed=False) or dev
+    train, dev, test = config.find_splits(args.data)
     names = args.data / "labels.json"
     labels = list(read_labels(names)) if names.exists() else distinct_labels(read_jsonl(train))
     splits = [read_tnews(path, labels) for path in (train, dev, test)]
     ids = [row.get("id", number) for number, row in enumerate(read_jsonl(test))]
     if args.smoke:
         splits = [rows[:128] for rows in splits]
-    for path, rows in ((train, splits[0]), (dev, splits[1])):
-        if not rows or any(label is None for _, label in rows):
-            raise ValueError(f"{path}: expected rows that have a label, found some without")
+    for path, rows in zip((train, dev), splits):
+        config.checks.check_labels(path, rows)
+    args.rows = config.fingerprint(labels, *splits[:2])
     return labels, *splits, ids
 
 

@@ -32,6 +32,9 @@ def test_every_replica_is_assigned(monkeypatch):
     arrays.assign(variable, value)
     for replica in variable.value.values:
         np.testing.assert_array_equal(replica.numpy(), value)
+    with strategy.scope():  # where such a variable has no handle to ask for
+        arrays.assign(variable, -value)
+    np.testing.assert_array_equal(variable.numpy(), -value)
     assert parts == []  # parts would reach the first replica only
 
 

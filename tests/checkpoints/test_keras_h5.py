@@ -155,6 +155,50 @@ def test_data_sets_without_data_are_no_tensors(tmp_path):
         assert reader.names() == ["a"]
 
 
+def _raw_bytes_elsewhere(file, other):
+    file.create_dataset("a/w", (8,), "u1", external=[(str(other), 0, 8)])
+
+
+def _virtual(file, other):
+    layout = h5py.VirtualLayout((2,), "f4")
+    layout[:] = h5py.VirtualSource(str(other), "secret", (2,))
+    file.create_group("a").create_virtual_dataset("w", layout)
+
+
+def _link(file, other):
+    file.create_group("a")["w"] = h5py.ExternalLink(str(other), "secret")
+
+
+def _link_to_layers(file, other):
+    file["model_weights"] = h5py.ExternalLink(str(other), "/")
+
+
+@pytest.mark.parametrize("point", [_raw_bytes_elsewhere, _virtual, _link, _link_to_layers])
+@pytest.mark.parametrize("keras2", [False, True])
+def test_contents_in_other_files_are_refused(tmp_path, point, keras2):
+    """A checkpoint must not read whatever file its author names, such as a key or a password."""
+    other = tmp_path / "other.h5"
+    with h5py.File(other, "w") as file:
+        file["secret"] = np.ones(2, "f4")
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        if keras2:
+            file.attrs["layer_names"] = [b"a"]
+        point(file, other)
+    with pytest.raises(
+        CheckpointError, match="another file.*expected.*in the file itself"
+    ) as error:
+        open_checkpoint(tmp_path / "a.h5")
+    assert "damaged" not in str(error.value) and "other.h5" in str(error.value)
+
+
+def test_links_inside_the_file_are_no_hindrance(tmp_path):
+    with h5py.File(tmp_path / "a.h5", "w") as file:
+        file["a"] = np.ones(3)
+        file["b"], file["c"] = h5py.SoftLink("/a"), h5py.SoftLink("/nowhere")
+    with open_checkpoint(tmp_path / "a.h5") as reader:
+        assert reader.names() == ["a"]
+
+
 def test_keras2_without_a_layer(tmp_path):
     write_keras2(tmp_path / "a.h5", FakeBuilder(), leave_out=["MLM-Dense", "MLM-Norm", "MLM-Bias"])
     with pytest.raises(CheckpointError, match="with_mlm=False"):

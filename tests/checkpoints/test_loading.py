@@ -3,6 +3,7 @@
 import logging
 import re
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -12,11 +13,13 @@ from bert4keras_ext.checkpoints import (
     load_checkpoint,
     open_checkpoint,
     safetensors_file,
+    save_checkpoint,
 )
 from bert4keras_ext.checkpoints.arrays import dtype_of
 from bert4keras_ext.checkpoints.names import TABLES, NameTable
 from bert4keras_ext.checkpoints.transforms import TRANSPOSE, Part
 from tests.checkpoints.fake import SIZES, FakeBuilder, assert_same, bert_shapes, published
+from tests.models.families import FAMILIES, build
 
 SOURCES = ["tensorflow", "huggingface"]
 Q = "Transformer-0-MultiHeadSelfAttention/q/kernel"
@@ -91,12 +94,62 @@ def test_fewer_layers_than_the_checkpoint_has():
 
 
 def test_new_weights_keep_their_values(caplog):
+    """The matrices of a condition start at zero on purpose: no warning."""
     shapes = {**bert_shapes(), "Embedding-Norm/beta_dense/kernel": (3, 8)}
     builder = FakeBuilder(shapes, seed=2)
     before = builder.values()["Embedding-Norm/beta_dense/kernel"]
     report = load_checkpoint(builder, published(FakeBuilder(seed=1)))
     assert report.unnamed == ["Embedding-Norm/beta_dense/kernel"]
     np.testing.assert_array_equal(builder.values()["Embedding-Norm/beta_dense/kernel"], before)
+    assert not report.notes and not caplog.records and "1 without a name" in str(report)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+@pytest.mark.parametrize(
+    "options, names",
+    [
+        ({"hidden_act": ["gelu", "linear"]}, "4 .* Transformer-0-FeedForward/i1/kernel, "),
+        ({"pre_norm": True}, "2 .* Output-Norm/beta, Output-Norm/gamma"),
+    ],
+)
+def test_weights_without_a_name_are_told(options, names, source, tmp_path, caplog):
+    path = tmp_path / ("plain.ckpt" if source == "tensorflow" else "plain.safetensors")
+    save_checkpoint(build("bert"), path, format=source)
+    report = load_checkpoint(build("bert", **options), path)
+    (note,) = report.notes
+    assert re.search(f"{names}", note) and f"the {source} names of 'bert'" in note
+    assert note in caplog.text and f"{len(report.unnamed)} without a name" in str(report)
+
+
+def test_ten_weights_without_a_name_are_listed(caplog):
+    shapes = {**bert_shapes(), **{f"Extra-{i:02d}/kernel": (2, 2) for i in range(12)}}
+    load_checkpoint(FakeBuilder(shapes), published(FakeBuilder()))
+    assert "12 weights" in caplog.text and "Extra-09/kernel" in caplog.text
+    assert "Extra-10/kernel" not in caplog.text
+
+
+# Of albert_unshared's layers only those that are equal could be saved under the published names.
+@pytest.mark.parametrize("model", sorted(FAMILIES.keys() - {"albert_unshared"}))
+def test_usual_models_load_without_a_warning(model, tmp_path, caplog):
+    """Also with what is in no file because it is computed, or starts at its right value."""
+    condition = keras.Input((3,), name="Condition")
+    conditional = {
+        "layer_norm_cond": condition, "layer_norm_cond_hidden_size": 5,
+        "additional_input_layers": condition,
+    }  # fmt: skip
+    source = "huggingface" if model in ("deberta_v2", "modernbert") else "tensorflow"
+    path = tmp_path / ("model.ckpt" if source == "tensorflow" else "model.safetensors")
+    save_checkpoint(build(model), path, format=source)
+    for options in ({}, conditional):
+        report = load_checkpoint(build(model, **options), path)
+        assert not report.notes and not caplog.records
+        assert report.source == source and bool(options) <= bool(report.unnamed)
+
+
+def test_what_a_mapping_leaves_out_is_meant(caplog):
+    mapping = {"Pooler-Dense": ["bert/pooler/dense/kernel", "bert/pooler/dense/bias"]}
+    report = load_checkpoint(FakeBuilder(), published(FakeBuilder()), mapping)
+    assert len(report.unnamed) == 44 and not report.notes and not caplog.records
 
 
 def test_missing_weights_can_be_ignored(caplog):

@@ -118,7 +118,6 @@ BROKEN = {
     "a name twice": '{"a":' + json.dumps(entry()) + ',"a":' + json.dumps(entry()) + "}",
     "an entry that is a number": {"a": 3},
     "no dtype": {"a": {"shape": [2], "data_offsets": [0, 8]}},
-    "unknown dtype": {"a": entry(dtype="F31")},
     "dtype of a list": {"a": entry(dtype=["F32"])},
     "negative size": {"a": entry(shape=(-2,))},
     "two negative sizes": {"a": entry(shape=(-2, -1))},
@@ -130,7 +129,14 @@ BROKEN = {
     "too short for its shape": {"a": entry(shape=(3,))},
     "too long for its shape": {"a": entry(shape=(1,))},
     "giant shape": {"a": entry(shape=(2**40, 2**40))},
+    "an empty shape beyond NumPy": {"a": entry(), "b": entry((0, 2**63), (8, 8))},
+    "an empty shape whose strides are": {"a": entry(), "b": entry((0, 2**60, 8), (8, 8))},
     "too many axes": {"a": entry(shape=(1,) * 40 + (2,))},
+    "backwards in an unknown dtype": {
+        "a": entry((4,), (0, 16)),
+        "b": entry(offsets=(16, 8), dtype="F4"),
+    },
+    "a hole after an unknown dtype": {"a": entry(offsets=(0, 4), dtype="F4")},
     "an overlap": {"a": entry(), "b": entry()},
     "a hole": {"a": entry(offsets=(8, 16))},
     "outside the file": {"a": entry((20,), (0, 80))},
@@ -138,14 +144,32 @@ BROKEN = {
 }
 
 
+def write_raw(path, header, size=8):
+    text = (header if isinstance(header, str) else json.dumps(header)).encode()
+    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * size)
+    return path
+
+
 @pytest.mark.parametrize("what", BROKEN)
 def test_broken_headers(tmp_path, what):
-    header = BROKEN[what]
-    text = (header if isinstance(header, str) else json.dumps(header)).encode()
-    path = tmp_path / "a.safetensors"
-    path.write_bytes(len(text).to_bytes(8, "little") + text + b"\0" * 8)
+    path = write_raw(tmp_path / "a.safetensors", BROKEN[what])
     with pytest.raises(CheckpointError, match="Cannot read .*a.safetensors"):
         open_checkpoint(path)
+
+
+@pytest.mark.parametrize("code", ["F4", "F8_E8M0", "F8_E4M3FNUZ", "C64"])
+def test_an_unknown_dtype_hinders_only_its_own_tensor(tmp_path, code):
+    if code in DTYPES:
+        pytest.skip(f"{code} is known by now")
+    header = {"a": entry(), "b": entry((4, 2), (8, 12), dtype=code)}
+    with open_checkpoint(write_raw(tmp_path / "a.safetensors", header, 12)) as reader:
+        reader.verify()
+        assert reader.names() == ["a", "b"] and reader.shape("b") == (4, 2)
+        assert reader.read("a").tolist() == [0, 0]
+        for use in (reader.read, reader.dtype, lambda name: reader.read_into(name, np.empty(8))):
+            with pytest.raises(CheckpointError, match=f"'{code}' of tensor 'b'.*float32") as error:
+                use("b")
+        assert "again" not in str(error.value)
 
 
 @pytest.mark.parametrize("length", [2**63, 10**9, 100])

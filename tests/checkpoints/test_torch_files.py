@@ -108,6 +108,11 @@ def test_legacy_storage_sizes_that_lie(tmp_path):
             open_checkpoint(path)
 
 
+def test_an_empty_shape_beyond_numpy(write):
+    with pytest.raises(CheckpointError, match="tensor 'a'.*larger than any array"):
+        open_checkpoint(write({"a": maker.tensor(STORAGE, (0, 2**61, 8), (1, 1, 1))}))
+
+
 def test_a_zip_without_the_storage(tmp_path):
     path = maker.write_zip(tmp_path / "a.bin", {"a": maker.plain(FLOATS, "0")}, storages={})
     with pytest.raises(CheckpointError, match="needs 96 bytes, there is none"):

@@ -227,6 +227,43 @@ def test_containers_in_themselves(tmp_path):
         open_checkpoint(maker.write_zip(tmp_path / "a.bin", {}, itself))
 
 
+def _nested(value, width=6, depth=13):
+    """A pickle under a kilobyte in which a value is reached in 6**13 ways."""
+    for _ in range(depth):
+        value = (value,) * width
+    return maker.pickled({"a": value, "b": maker.plain(FLOATS, "1")})
+
+
+def _open_quickly(path):
+    start = time.process_time()
+    try:
+        with open_checkpoint(path) as reader:
+            return reader.names()
+    finally:
+        assert time.process_time() - start < 3
+
+
+def test_containers_named_over_and_over_are_walked_once(tmp_path):
+    path = maker.write_zip(tmp_path / "a.bin", {}, _nested(None), storages={"1": FLOATS})
+    assert _open_quickly(path) == ["b"]
+    assert path.stat().st_size < 2000
+
+
+def test_tensors_named_over_and_over_are_refused(tmp_path):
+    data = _nested(maker.plain(FLOATS, "0"))
+    path = maker.write_zip(tmp_path / "a.bin", {}, data, storages={"0": FLOATS, "1": FLOATS})
+    with pytest.raises(CheckpointError, match="over and over"):
+        _open_quickly(path)
+
+
+def test_a_state_dict_under_two_names_and_long_lists_are_read(tmp_path):
+    """What a training script may write: no limit for hostile files may stop it."""
+    state = {"w": maker.plain(FLOATS, "0"), "w.x": {}}
+    obj = {"net": state, "best": state, "losses": [0.5] * 150_000}
+    with open_checkpoint(maker.write_zip(tmp_path / "a.bin", obj)) as reader:
+        assert reader.names() == ["net.w", "best.w"]
+
+
 def test_one_list_does_not_become_many_dicts():
     """Each further dict would cost a hostile file a few bytes, and us the whole list again."""
     call = b"ccollections\nOrderedDict\nh\x00\x85R"

@@ -7,9 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bert4keras_ext.checkpoints import CheckpointError, load_checkpoint, open_checkpoint
+from bert4keras_ext.checkpoints import (
+    CheckpointError,
+    load_checkpoint,
+    open_checkpoint,
+    save_checkpoint,
+)
 from bert4keras_ext.checkpoints.vocabulary import VocabularyEdit
 from tests.checkpoints.fake import FakeBuilder, assert_same, bert_shapes, published
+from tests.models.families import build, randomize
 from tests.shared import oracle
 
 TABLE = np.random.default_rng(0).normal(size=(11, 3)).astype(np.float32)
@@ -156,7 +162,8 @@ def test_trimmed_tables_are_recognised(rows, expected_rows, keep, compound, resu
         largest = max([0, *(keep or []), *(compound[1] if isinstance(compound, dict) else [])])
         if keep:
             assert f"of a table of {largest + 1} or more" in edit.note
-            assert "leave keep_tokens out" in edit.note
+            done = "keep_tokens and compound_tokens" if compound and rows == 4 else "keep_tokens"
+            assert f"say vocab_size={rows} and leave {done} out" in edit.note
 
 
 def test_loading_a_trimmed_checkpoint_again(caplog):
@@ -181,3 +188,87 @@ def test_a_table_trimmed_to_other_tokens_is_an_error():
     with pytest.raises(CheckpointError, match=r"Embedding-Token/embeddings .*trimmed before"):
         load_checkpoint(builder, published(FakeBuilder(bert_shapes(vocab=5))))
     assert_same(builder.values(), before)
+
+
+# ---- tables whose ids fit before and after the edit: the config's vocab_size tells ----------
+
+
+@pytest.mark.parametrize(
+    "rows, original_rows, keep, compound, same, noted",
+    [
+        (45, 40, [*range(19), 39], [[1, 2]] * 25, True, "taken as it is"),  # saved after both
+        (42, 40, range(40), [[1, 2]] * 2, True, "taken as it is"),
+        (42, 40, range(40), {1: [1, 2], 7: [3]}, True, "taken as it is"),
+        (4, 9, [1, 0, 3, 2], None, True, "taken as it is"),
+        (4, 9, [0, 1, 2, 3], None, True, None),  # either way the same
+        (40, 40, [*range(19), 39], [[1, 2]] * 25, False, None),  # the original
+        (45, 45, [*range(19), 39], [[1, 2]] * 25, False, "does not tell"),
+        (40, 40, [*range(1, 40)], {7: [3]}, False, "does not tell"),
+        (4, 4, [1, 0, 3, 2], None, False, "does not tell"),
+        (4, 4, [0, 1, 2, 3], None, True, None),
+        (45, None, [*range(19), 39], [[1, 2]] * 25, False, None),  # a builder that does not say
+        (50, 40, [*range(19), 39], [[1, 2]] * 25, False, None),  # no size that was to be expected
+    ],
+)
+def test_vocab_size_tells_what_the_ids_do_not(rows, original_rows, keep, compound, same, noted):
+    table = np.random.default_rng(0).normal(size=(rows, 3)).astype("float32")
+    after = len(keep) + len(compound or [])
+    edit = VocabularyEdit(rows, after, list(keep), compound, "words")
+    edit.settle(original_rows)
+    found = edit.apply(table, 0)
+    assert len(found) == edit.rows == after
+    assert np.array_equal(found, table) is same
+    assert edit.note is None if noted is None else noted in edit.note
+
+
+def test_tables_trimmed_before_new_tokens_are_recognised_by_vocab_size():
+    edit = VocabularyEdit(4, 5, [1, 0, 3, 2], [[0, 1]])
+    edit.settle(9)
+    np.testing.assert_array_equal(edit.apply(TABLE[:4], 0)[:4], TABLE[:4])
+    assert "a table of 9 (vocab_size)" in edit.note
+    assert "say vocab_size=4 and leave keep_tokens out" in edit.note
+
+
+@pytest.mark.parametrize("format", ["tensorflow", "huggingface", "native"])
+@pytest.mark.parametrize(
+    "model, keep, compound",
+    [
+        ("bert", [*range(2, 21), 39], [[i % 19, 19] for i in range(25)]),
+        ("bert", [*range(40)], [[1, 2], [3, 4]]),
+        ("t5.1.1", [*range(40)], {3: [1, 2], 9: [3, 4]}),
+        ("gpt2", [*range(9, -1, -1)], None),
+    ],
+)
+def test_saved_and_loaded_with_the_same_tokens(model, keep, compound, format, tmp_path, caplog):
+    options = {"keep_tokens": keep, "compound_tokens": compound}
+    saved, loaded = build(model, **options), build(model, **options)
+    randomize(saved)
+    path = tmp_path / ("model.ckpt" if format == "tensorflow" else "model.safetensors")
+    save_checkpoint(saved, path, format=format)
+    report = load_checkpoint(loaded, path)
+    for name, weight in saved.named_weights().items():
+        np.testing.assert_array_equal(loaded.named_weights()[name], weight, err_msg=name)
+    assert bool(report.notes) is (format != "native")
+    assert ("leave keep_tokens" in caplog.text) is (format != "native")
+
+
+def test_the_original_is_edited_although_the_edit_keeps_its_size(tmp_path, caplog):
+    """What a file saved afterwards would look like as well: it is said, and how to avoid it."""
+    whole = build("bert")
+    randomize(whole)
+    save_checkpoint(whole, tmp_path / "whole.ckpt")
+    keep = [i for i in range(40) if i != 7]
+    cut = build("bert", keep_tokens=keep, compound_tokens={7: [8, 9]})
+    cut.load_weights_from_checkpoint(tmp_path / "whole.ckpt")
+    table = whole.named_weights()["Embedding-Token/embeddings"].numpy()
+    found = cut.named_weights()["Embedding-Token/embeddings"].numpy()
+    np.testing.assert_array_equal(found[keep], table[keep])
+    np.testing.assert_allclose(found[7], table[8:10].mean(0), rtol=1e-6)
+    assert "Embedding-Token/embeddings" in caplog.text and "vocab_size=40" in caplog.text
+    assert "leave keep_tokens and compound_tokens out" in caplog.text
+
+
+def test_a_grown_table_in_a_config_that_says_so_loads_without_a_note(tmp_path):
+    saved = build("bert", keep_tokens=[*range(40)], compound_tokens=[[1, 2]] * 2)
+    save_checkpoint(saved, tmp_path / "grown.ckpt")
+    assert not load_checkpoint(build("bert", vocab_size=42), tmp_path / "grown.ckpt").notes

@@ -113,3 +113,64 @@ def test_errors():
         Pairs([], 1).to_dataset(repeat=False)
     with pytest.raises(ValueError, match="2 names"):
         Pairs(rows([5]), 1).to_dataset(names=("a", "b", "c"))
+
+
+def listed(sample):
+    """A generator of such samples, made of lists alone, as bert4keras' scripts yield them."""
+
+    class Listed(DataGenerator):
+        def __iter__(self, random=False):
+            for _, (ids, label) in self.sample(random):
+                yield sample(ids, [0] * len(ids), label)
+
+    return Listed(rows([5, 9, 7]), batch_size=2)
+
+
+IN, ROW = ("Input-Token", "Input-Segment"), [None]
+
+
+def test_samples_of_lists():
+    """The nesting of types tells inputs from rows: task_iflytek_multigpu.py's samples."""
+    dataset = listed(lambda ids, zeros, label: [[ids, zeros], [[label]]]).to_dataset(
+        types=[("float32", "float32"), ("float32",)],
+        shapes=[(ROW, ROW), ([1],)],
+        names=[IN, ("Probas",)],
+        padded_batch=True,
+        random=False,
+    )
+    inputs, targets = next(iter(dataset))
+    assert {name: part.shape for name, part in inputs.items()} == dict.fromkeys(IN, (2, 32))
+    assert targets["Probas"].shape == (2, 1)
+    assert inputs["Input-Token"].numpy()[0, :5].tolist() == rows([5, 9, 7])[0][0]
+
+
+FLAT = {"types": ("int32", "int32"), "shapes": (ROW, ROW), "padded_batch": True, "random": False}
+
+
+@pytest.mark.parametrize(
+    "described", [{}, {"types": "int32"}, {"shapes": (ROW, ROW), "types": None}]
+)
+def test_flat_samples_of_lists(described):
+    generator = listed(lambda ids, zeros, label: [ids, zeros])
+    ids, zeros = next(iter(generator.to_dataset(**FLAT | described)))
+    assert ids.shape == zeros.shape == (2, 32) and not zeros.numpy().any()
+    named = next(iter(generator.to_dataset(**FLAT | described, names=IN)))
+    assert set(named) == set(IN)
+
+
+def test_single_rows_and_tables():
+    """A list stays one array where the description ends."""
+    row = listed(lambda ids, zeros, label: ids)
+    for types, shapes in (("int32", ROW), (("int32",), (ROW,))):
+        (batch,) = next(iter(row.to_dataset(types=types, shapes=shapes, padded_batch=True)))
+        assert batch.shape == (2, 32)
+    table = listed(lambda ids, zeros, label: ([ids, zeros], label))
+    described = {"types": ("int32", "int32"), "shapes": ([2, None], [])}
+    batch, labels = next(iter(table.to_dataset(**described, padded_batch=True)))
+    assert batch.shape == (2, 2, 32) and labels.shape == (2,)
+
+
+def test_a_description_that_is_nested_deeper_than_the_data():
+    generator = listed(lambda ids, zeros, label: (np.array(ids), label))
+    with pytest.raises(ValueError, match="nested like the data, one array here"):
+        generator.to_dataset((("int32", "int32"), "int32"), (ROW, []), padded_batch=True)

@@ -85,3 +85,17 @@ def test_dtypes():
 def test_errors(arguments, message):
     with pytest.raises(ValueError, match=message):
         sequence_padding(**arguments)
+
+
+def test_empty_arrays_say_what_they_are_empty_of():
+    padded = sequence_padding([np.zeros((0, 16), "float32")] * 2, length=5)
+    assert padded.shape == (2, 5, 16) and padded.dtype == "float32"
+    assert sequence_padding([[], []], length=2).dtype == "int64"
+    assert sequence_padding([[], [1.5]]).tolist() == [[0.0], [1.5]]
+
+
+def test_values_and_lengths_that_cannot_be():
+    with pytest.raises(ValueError, match="padding value that int64 can hold"):
+        sequence_padding([[1]], 2, value=float("nan"))
+    with pytest.raises(ValueError, match="expected length >= 0, received -1"):
+        sequence_padding([[1]], -1)

@@ -124,3 +124,37 @@ def test_writing_is_all_or_nothing(tmp_path):
         write_jsonl(path, [{"id": 1}, {"id": object()}])
     assert json.loads(path.read_text()) == {"id": 0}
     assert os.listdir(tmp_path) == ["out.json"]
+
+
+def test_rows_of_csv_are_named_by_their_first_line(tmp_path, caplog):
+    lines = 'a,b\n1,2\n"x"y,3\n4,5\n"two\nlines",6,7\n8,"9\n'
+    path = write(tmp_path / "a.csv", lines)
+    with pytest.raises(RowError, match="a.csv, line 3: expected CSV"):
+        read_table(path, delimiter=",", header=True)
+    rows = read_table(path, delimiter=",", header=True, errors="skip")
+    assert rows == [{"a": "1", "b": "2"}, {"a": "4", "b": "5"}]
+    assert "skipped 3 bad rows" in caplog.text
+    for number, text in ((5, '1,2\n3,4\n5,6\n7,8\n"two\nlines",6,7\n'), (3, '1,2\n3,4\n"5,6\n')):
+        with pytest.raises(RowError, match=f"line {number}: "):
+            read_table(write(tmp_path / "b.csv", text), delimiter=",")
+
+
+@pytest.mark.parametrize("delimiter", [",", "\t"])
+def test_lines_of_another_encoding(tmp_path, delimiter):
+    path = tmp_path / "a.csv"
+    good, bad = f"x{delimiter}1\n".encode(), f"あ{delimiter}1\n".encode("gb18030")
+    path.write_bytes(good + bad + good)
+    with pytest.raises(RowError, match="line 2: .*expected utf-8 text"):
+        read_table(path, delimiter=delimiter)
+    assert len(read_table(path, delimiter=delimiter, errors="skip")) == 2
+    path.write_bytes(bad + good)
+    with pytest.raises(RowError, match="line 1: .*expected utf-8 text"):
+        read_table(path, delimiter=delimiter, header=True)
+
+
+def test_encodings_and_headers_that_cannot_be(tmp_path):
+    path = write(tmp_path / "a.tsv", "a\ta\n1\t2\n")
+    with pytest.raises(ValueError, match="line ends are single bytes.*utf-16"):
+        read_table(path, encoding="utf-16")
+    with pytest.raises(RowError, match="line 1: expected columns of different names"):
+        read_table(path, header=True)

@@ -57,3 +57,12 @@ def test_errors(path, tmp_path):
         TextFile(path, encoding="utf-16", indexable=True)
     with pytest.raises(FileNotFoundError):
         TextFile(tmp_path / "none", indexable=True)
+
+
+def test_no_mark_is_written_into_a_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"a\n")
+    with TextFile(path, "r+") as file:
+        file.read()
+        file.write("b\n")
+    assert path.read_bytes() == b"a\nb\n"

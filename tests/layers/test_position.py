@@ -116,3 +116,9 @@ def test_citizenship_of_sinusoids(mode):
 def test_sinusoids_refuse_an_odd_width():
     with pytest.raises(ValueError, match="even width, found 5"):
         SinusoidalPositionEmbedding(5)(ops.ones((1, 2, 5)))
+
+
+@pytest.mark.parametrize("hierarchical", [1, 1.0, 1.5, -0.4])
+def test_hierarchical_that_would_divide_by_zero(hierarchical):
+    with pytest.raises(ValueError, match="hierarchical_position.* between 0 and 1, received"):
+        PositionEmbedding(input_dim=8, output_dim=4, hierarchical=hierarchical)

@@ -273,3 +273,30 @@ def test_inputs_beyond_max_position_say_so():
     model = build().model
     with pytest.raises(Exception, match="knows 20 positions"):
         model.predict_on_batch([np.ones((1, 21)), np.zeros((1, 21))])
+
+
+@pytest.mark.parametrize(
+    "options, key",
+    [
+        ({"hidden_size": 32}, "output_dim"),
+        ({"num_attention_heads": 4}, "heads"),
+        ({"residual_attention_scores": True}, "return_attention_scores"),
+        ({"vocab_size": 60}, "input_dim"),
+    ],
+)
+def test_layers_of_a_model_of_other_sizes(options, key):
+    layers = build().layers
+    with pytest.raises(ValueError, match=f"layers: expected .* with {key}=.*received one with"):
+        build_transformer_model({**CONFIG, **options}, layers=layers)
+
+
+@pytest.mark.parametrize("application", ["lm", "unilm"])
+def test_a_causal_model_without_a_head(application):
+    kwargs = {"application": application, "with_mlm": False}
+    assert build(**kwargs).model.output_shape[-1] == CONFIG["hidden_size"]
+    assert build(application=application).model.output_shape[-1] == CONFIG["vocab_size"]
+
+
+def test_an_empty_checkpoint_path_is_no_wish_for_random_weights():
+    with pytest.raises(ValueError, match="for random weights pass None"):
+        build_transformer_model(CONFIG, "")

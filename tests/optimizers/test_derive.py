@@ -1,5 +1,7 @@
 """The mechanism: names, recipes, files that load elsewhere, and what is refused."""
 
+import copy
+import pickle
 import subprocess
 import sys
 
@@ -191,6 +193,13 @@ def test_what_cannot_be_extended(base, error, words):
         ("layer_wise_lr_decay", {"layer_lr_decay": 0}),
         ("layer_wise_lr_decay", {"layer_pattern": "Transformer"}),
         ("lookahead", {"gradient_accumulation_steps": 2}),
+        ("weight_decay", {"weight_decay_rate": None}),
+        ("gradient_accumulation", {"grad_accum_steps": None}),
+        ("lookahead", {"slow_step_size": "half"}),
+        ("exponential_moving_average", {"ema_momentum": None}),
+        ("piecewise_linear_lr", {"lr_schedule": {float("inf"): 1}}),
+        ("lazy_optimization", {"include_in_lazy_optimization": 5}),
+        ("parameter_wise_lr", {"paramwise_lr_schedule": {"Dense": None}}),
     ],
 )
 def test_bad_arguments(name, kwargs):
@@ -275,3 +284,33 @@ def test_accumulation_of_one_batch_is_the_base():
     cls = extend_with_gradient_accumulation(Adam)
     one, two = make_model(cls(0.1, grad_accum_steps=1)), make_model(Adam(0.1))
     assert train(one, range(3)) == train(two, range(3))
+
+
+@pytest.mark.parametrize("names", [("lookahead",), tuple(ARGUMENTS)], ids=str)
+def test_pickles(names):
+    """A class, and an optimizer, in another process: Keras' own can be sent to one, too."""
+    optimizer = make_optimizer(names)
+    assert pickle.loads(pickle.dumps(type(optimizer))) is type(optimizer)
+    for other in (pickle.loads(pickle.dumps(optimizer)), copy.deepcopy(optimizer)):
+        assert type(other) is type(optimizer)
+        assert other.get_config() == optimizer.get_config()
+    assert pickle.loads(pickle.dumps(Named)) is Named
+
+
+class Named(extended(["lookahead"])):
+    """Its own name is in a module, so pickles need no recipe."""
+
+
+@pytest.mark.parametrize("order", [[(1, 0), (1, 1)], [(1, 0), (0, 1)], [(0, 1), (1, 0)]])
+def test_lookahead_of_weights_without_a_gradient_in_some_updates(order):
+    """Slow weights are those of the whole model at the group's start."""
+    weights = [keras.Variable(np.full(3, 10.0), name=name) for name in "ab"]
+    optimizer = extended(["lookahead"], keras.optimizers.SGD)(
+        0.1, steps_per_slow_update=2, slow_step_size=0.5
+    )
+    for group in range(2):
+        for has in order:
+            optimizer.apply([np.ones(3, "float32") if h else None for h in has], weights)
+        for weight, updates in zip(weights, np.sum(order, 0)):
+            expected = 10 - 0.05 * updates * (group + 1)
+            np.testing.assert_allclose(weight.numpy(), expected, rtol=2e-6)

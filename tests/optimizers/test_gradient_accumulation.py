@@ -118,3 +118,42 @@ def test_missing_gradients_are_named():
         optimizer.apply([keras.ops.ones(1), None], weights)
     with pytest.raises(ValueError, match="No gradients"):
         optimizer.apply([None, None], weights)
+
+
+def variables(*names):
+    return [keras.Variable(np.ones(3), name=name) for name in names]
+
+
+# For each batch of a group whether it has gradients of a and of b.
+GROUPS = [
+    [(1, 1), (1, 0)],  # b has none in the last batch
+    [(0, 1), (1, 0)],  # two heads in turn
+    [(1, 0), (1, 0)],  # b is not touched, and stays what it is
+    [(1, 0), (0, 1), (1, 1)],
+]
+
+
+@pytest.mark.parametrize("is_flushed", [False, True])
+@pytest.mark.parametrize("group", GROUPS)
+def test_weights_without_a_gradient_in_some_batches(group, is_flushed):
+    """As in the whole batch: zeros where others of the group have some, else untouched."""
+    cls = extended(["weight_decay"])
+    kwargs = {"weight_decay_rate": 0.5, "exclude_from_weight_decay": []}
+    whole, parts = variables("a", "b"), variables("a", "b")
+    expected, optimizer = (
+        cls(0.1, **kwargs),
+        extended(["gradient_accumulation"], cls)(
+            0.1, grad_accum_steps=len(group) + is_flushed, **kwargs
+        ),
+    )
+    for _ in range(2):
+        rows = RNG.normal(size=(len(group), 2, 3)) * np.array(group)[:, :, None]
+        for row, has in zip(rows, group):
+            optimizer.apply([tf.constant(g) if h else None for g, h in zip(row, has)], parts)
+        if is_flushed:
+            optimizer.flush()
+        mean = [tf.constant(g) if any(has) else None for g, has in zip(rows.mean(0), zip(*group))]
+        expected.apply(mean, whole)
+        for a, b in zip(whole, parts):
+            np.testing.assert_allclose(b.numpy(), a.numpy(), rtol=0, atol=1e-12)
+    assert int(optimizer.iterations.numpy()) == 2

@@ -55,6 +55,14 @@ def test_decode_leaves_out_control_tokens_and_unused_rows(tokenizer):
             call([hello, -100])
 
 
+def test_decode_translates_control_tokens_back():
+    """CPM writes "<cls>", a control piece, for line ends, and reads them from it."""
+    tokenizer = SpTokenizer(MODEL, token_translate={"▁world": "<pad>"}, **T5)
+    ids = tokenizer.encode("hello world")[0]
+    assert ids[1] == tokenizer._token_pad_id
+    assert tokenizer.decode(ids) == "hello world"
+
+
 def test_rematch(tokenizer):
     text = "ＨＥＬＬＯ  hello 你好㍿ガé,2020"
     tokens = tokenizer.tokenize(text)

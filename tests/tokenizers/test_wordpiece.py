@@ -270,3 +270,34 @@ def test_base_class_asks_for_its_methods():
     ):
         with pytest.raises(NotImplementedError, match="TokenizerBase defines no"):
             call(TokenizerBase())
+
+
+FEW = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "你", "好", "，", "word"]
+
+
+class Shifted(Tokenizer):
+    """Needs an attribute that is not there yet while the base class is being made."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.shift = 10
+
+    def token_to_id(self, token):
+        return super().token_to_id(token) + self.shift
+
+
+def test_a_subclass_may_override_token_to_id():
+    tokenizer = Shifted({name: i for i, name in enumerate(FEW)})
+    assert tokenizer._token_unk_id == 1 and tokenizer._token_start_id == 2
+    assert tokenizer.encode("你 foo")[0] == [12, 14, 11, 13]
+
+
+def test_a_subclass_may_override_the_full_width_marks():
+    class Spaced(Tokenizer):
+        def _cjk_punctuation(self):
+            return "。"
+
+    token_dict = {name: i for i, name in enumerate(FEW)}
+    assert Tokenizer(token_dict).decode([4, 6, 7]) == "你，word"
+    assert Spaced(token_dict).decode([4, 6, 7]) == "你， word"
+    assert "，" in Tokenizer._cjk_punctuation()
