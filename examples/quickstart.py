@@ -234,8 +234,8 @@ def fit(model, texts, epochs, learning_rate, loss, validation=None, **metrics):
         steps_per_epoch=len(texts),
         epochs=epochs,
         shuffle=False,  # the generator does it
-        # Not fortest(): Keras restarts a Python generator each epoch, wherever it stands by then; an
-        # endless dataset goes on, pass after pass.
+        # Not fortest(): Keras restarts a Python generator each epoch, wherever it stands by then;
+        # an endless dataset goes on, pass after pass.
         validation_data=validation and validation.to_dataset(random=False),
         validation_steps=validation and len(validation),
     )
