@@ -2,6 +2,7 @@
 
 import os
 import re
+from itertools import accumulate
 
 from bert4keras_ext.tokenizers.base import TokenizerBase
 from bert4keras_ext.tokenizers.checks import checked_id, checked_ids, checked_text
@@ -92,7 +93,8 @@ class SpTokenizer(TokenizerBase):
             A list of lists of int, one a token.
 
         Raises:
-            ValueError: a token does not occur in the text after the one before it.
+            ValueError: a token does not occur in the text after the one before it, or a word of
+            pre_tokenize's has no place in it.
         """
         finder = Finder(*self._traced_bytes(checked_text(text)))
         return [self._find(finder, tokens, position) for position in range(len(tokens))]
@@ -114,15 +116,36 @@ class SpTokenizer(TokenizerBase):
 
     def _traced_bytes(self, text):
         """The normalised text in UTF-8 without spaces; for each byte its characters in text."""
-        normalized, starts = self.sp_model.normalize(text, with_offsets=True)
         surface, sources = b"", []
-        for ch, start, end in zip(normalized, starts, starts[1:]):
-            if ch != SPACE and not ch.isspace():
-                # A letter whose span is empty shares its character with the next one.
-                encoded, span = ch.encode(), range(start, max(end, start + 1))
-                surface += encoded
-                sources += [span] * len(encoded)
+        for word, offset in self._words(text):
+            normalized, starts = self.sp_model.normalize(word, with_offsets=True)
+            for ch, start, end in zip(normalized, starts, starts[1:]):
+                if ch != SPACE and not ch.isspace():
+                    # A letter whose span is empty shares its character with the next one.
+                    encoded, end = ch.encode(), max(end, start + 1)
+                    surface += encoded
+                    sources += [range(offset + start, offset + end)] * len(encoded)
         return surface, sources
+
+    def _words(self, text):
+        """(word, where it begins) of the words that pre_tokenize makes of a text."""
+        if self._pre_tokenize is None:
+            return [(text, 0)]
+        words = list(self._pre_tokenize(text))
+        lengths = [len(word) for word in words]
+        if sum(lengths) == len(text):  # cut, or each character replaced by another one
+            return list(zip(words, accumulate(lengths, initial=0)))
+        found, end = [], 0
+        for word in words:  # something between the words was left out
+            start = text.find(word, end)
+            if start < 0:
+                raise ValueError(
+                    "rematch: expected pre_tokenize to cut the text, or to replace one character "
+                    f"by one, found its word {word!r} nowhere in the text after character {end}"
+                )
+            end = start + len(word)
+            found.append((word, start))
+        return found
 
     def _find(self, finder, tokens, position):
         token = tokens[position]

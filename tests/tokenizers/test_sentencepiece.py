@@ -2,7 +2,9 @@
 
 import copy
 import pickle
+import re
 
+import numpy as np
 import pytest
 
 from bert4keras_ext.tokenizers import SpTokenizer
@@ -73,6 +75,31 @@ def test_rematch(tokenizer):
     assert spans[tokens.index("2020")] == list(range(len(text) - 4, len(text)))
     covered = {i for span in spans for i in span}
     assert covered == {i for i, ch in enumerate(text) if not ch.isspace()}
+
+
+def cut_as_cpm(text):
+    """A space and a line end become characters, as in CPM's scripts."""
+    return [part.replace(" ", "▂").replace("\n", "▃") for part in re.findall(r"\w+|\W", text)]
+
+
+@pytest.mark.parametrize("text", ["he\u0301llo 你好", "ﾊﾞ hello", "你 好\nhello,  你"])
+@pytest.mark.parametrize("pre_tokenize", [list, str.split, cut_as_cpm])
+def test_rematch_of_words(pre_tokenize, text):
+    """Each character that is no space, whatever the words: at least in one token, in order."""
+    tokenizer = SpTokenizer(MODEL, pre_tokenize=pre_tokenize, **T5)
+    spans = tokenizer.rematch(text, tokenizer.tokenize(text))
+    found = [i for span in spans for i in span]
+    assert found == sorted(found)
+    kept = range(len(text)) if pre_tokenize is cut_as_cpm else np.flatnonzero(
+        [not ch.isspace() for ch in text]
+    )  # fmt: skip
+    assert sorted(set(found)) == list(kept)
+
+
+def test_rematch_of_words_that_are_not_in_the_text():
+    tokenizer = SpTokenizer(MODEL, pre_tokenize=lambda text: ["hello", "moon"], **T5)
+    with pytest.raises(ValueError, match="expected pre_tokenize to cut.*'moon' nowhere"):
+        tokenizer.rematch("hello world", tokenizer.tokenize("hello world"))
 
 
 def test_rematch_of_bytes(byte_tokenizer):
