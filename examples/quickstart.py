@@ -95,11 +95,8 @@ def read_arguments():
     args = parser.parse_args()
     with clear_errors():
         make_folder(args.out)
-    # The sizes of a model with random weights are ours to choose.
-    SMALL_BERT.update(max_position=max(SMALL_BERT["max_position"], args.maxlen))
     if args.smoke:
         args.epochs, args.pretrain_epochs = min(args.epochs, 1), 1
-        SMALL_BERT.update(hidden_size=16, num_hidden_layers=1, intermediate_size=32)
     return args
 
 
@@ -181,11 +178,20 @@ class MaskedTexts(Texts):
 # ---- model ----------------------------------------------------------------------------------
 
 
+def small_config(args, vocab_size):
+    """A model with random weights: its sizes are ours to choose."""
+    positions = max(SMALL_BERT["max_position"], args.maxlen)
+    config = {**SMALL_BERT, "vocab_size": vocab_size, "max_position": positions}
+    if args.smoke:
+        config.update(hidden_size=16, num_hidden_layers=1, intermediate_size=32)
+    return config
+
+
 def load_bert(args, tokenizer, vocab):
     """The BERT builder, with a masked-language-model head unless the checkpoint has none."""
     if args.config is not None:
         check_weights(args.config, args.checkpoint)
-    config = args.config or {**SMALL_BERT, "vocab_size": tokenizer.vocab_size}
+    config = args.config or small_config(args, tokenizer.vocab_size)
     arguments = {"checkpoint_path": args.checkpoint, "return_keras_model": False}
     try:
         bert = build_transformer_model(config, with_mlm="linear", **arguments)

@@ -21,7 +21,6 @@ TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """The scripts change their module's sizes: not for the next test."""
     monkeypatch.setattr(quickstart, "SMALL_BERT", {**quickstart.SMALL_BERT, **TINY})
     acceleration.set_xla(False)
 
@@ -100,8 +99,9 @@ def test_bad_flags(monkeypatch, capsys, flag, value):
 
 
 def test_a_long_maxlen_gives_the_small_model_more_positions(tmp_path, monkeypatch):
-    parse(monkeypatch, "--smoke", "--maxlen", "200", "--out", str(tmp_path))
-    assert quickstart.SMALL_BERT["max_position"] == 200
+    args = parse(monkeypatch, "--smoke", "--maxlen", "200", "--out", str(tmp_path))
+    assert quickstart.small_config(args, 50)["max_position"] == 200
+    assert quickstart.SMALL_BERT["max_position"] == 128
 
 
 def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
