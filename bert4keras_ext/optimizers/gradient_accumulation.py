@@ -120,7 +120,7 @@ class GradientAccumulation(Extension, recipe_name="gradient_accumulation"):
         super().apply(means, variables)
         self.for_each(lambda each: self.assign(each, ops.zeros(each.shape, each.dtype)), sums)
         self._num_batches.assign(0)
-        self._is_touched.assign(ops.zeros_like(self._is_touched))
+        self._is_touched.assign(ops.zeros(self._is_touched.shape, "int32"))
 
     def flush(self):
         """Updates with the batches of an incomplete group, if there are any.
