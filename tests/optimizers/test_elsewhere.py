@@ -106,7 +106,36 @@ print("equal")
 """
 
 
-@pytest.mark.parametrize("program", [FIT, APPLY], ids=["fit", "apply"])
+# Two weights, of which a batch may touch one: for each batch whether it has gradients of them.
+TOUCH = """
+def train(has_gradients, names):
+    optimizer, variables = make_optimizer(names, grad_accum_steps=2), make_variables()[:2]
+    optimizer.build(variables)
+    total = tf.distribute.get_strategy().num_replicas_in_sync
+
+    def step(has):
+        def update():
+            ones = [tf.ones(v.shape) / total if h else None for v, h in zip(variables, has)]
+            optimizer.apply(ones, variables)
+
+        tf.distribute.get_strategy().run(update)
+
+    steps = {has: tf.function(lambda has=has: step(has)) for has in set(has_gradients)}
+    for has in has_gradients:
+        steps[has]()
+    return [v.numpy() for v in (*variables, *optimizer.variables[2:])]
+
+
+for names in (["gradient_accumulation"], ["gradient_accumulation", "lookahead"]):
+    for group in ([(1, 1), (1, 0)], [(1, 0), (0, 1)], [(1, 0), (1, 0)]):
+        with strategy.scope():
+            mirrored = train(group * 2, names)
+        assert_equal(mirrored, train(group * 2, names), [*names, group])
+print("equal")
+"""
+
+
+@pytest.mark.parametrize("program", [FIT, APPLY, TOUCH], ids=["fit", "apply", "touch"])
 def test_two_replicas_train_like_one_device(program):
     assert "equal" in run(TWO_DEVICES + program)
 
