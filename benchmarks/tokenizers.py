@@ -13,10 +13,10 @@ Peers may live in an environment of their own, of the same Python version:
 bert4keras fails to import beside Keras 3; its tokenizers.py needs no Keras, so it is loaded with an
 empty stand-in for bert4keras.backend.
 
-Measured (Python 3.11, one CPU core, 10,000 titles of 22 characters on average, medians of 22 runs,
-18 for Hugging Face): ours 2.4 to 3.0 us a sentence, 1.4 to 1.8 in batches of 256; Hugging Face
-tokenizers 0.23 12 times ours one by one (11.2 to 14.1); bert4keras 0.11.5 10.0 times (9.2 to 12.0),
-and 17.5 times ours in batches (15.3 to 21.0).
+Measured (Python 3.11, one CPU core, 10,000 titles of 22 characters on average, medians of 27 runs,
+23 for Hugging Face): ours 2.4 to 3.0 us a sentence, 1.4 to 1.8 in batches of 256; Hugging Face
+tokenizers 0.23 12 times ours one by one (11.2 to 15.3); bert4keras 0.11.5 10 times (9.2 to 12.8),
+and 17.5 times ours in batches (15.3 to 21.8).
 """
 
 import argparse
