@@ -1,8 +1,11 @@
 """Small helpers for arrays: dtypes by any name, Keras variables, raw bytes from a file."""
 
+import math
+
 import ml_dtypes
 import numpy as np
 
+MAX_AXES = 32  # what every NumPy can hold
 BLOCK = 2**18  # bytes that are read, and converted, at a time
 ASSIGNED = 2**21  # bytes of a variable that are assigned at a time
 
@@ -16,6 +19,11 @@ def dtype_of(dtype):
 def is_floating(dtype):
     """Whether a dtype is a floating-point one; NumPy itself does not count bfloat16 among them."""
     return np.issubdtype(dtype, np.floating) or dtype.name.startswith(("bfloat", "float"))
+
+
+def is_too_large(shape, itemsize):
+    """Whether NumPy refuses a shape: it counts bytes even where another axis is empty."""
+    return itemsize * math.prod(size or 1 for size in shape) >= 2**63
 
 
 def as_array(tensor):

@@ -93,9 +93,6 @@ def load_checkpoint(builder, checkpoint, mapping=None):
         names = load_keras_weights(builder.model, checkpoint)
         return LoadReport(checkpoint.format, checkpoint.path, "keras", dict(zip(names, names)))
     plan = resolve(builder, checkpoint, mapping)
-    for match in plan.matches:
-        if match.vocabulary is not None:
-            match.vocabulary.settle(getattr(builder, "original_vocab_size", None))
     check(builder, checkpoint, plan)
     checkpoint.verify([match.foreign for match in plan.matches])
     report = _report(builder, checkpoint, plan)

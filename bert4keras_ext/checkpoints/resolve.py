@@ -106,6 +106,7 @@ def _edit_vocabulary(builder, match):
             builder.keep_tokens,
             builder.compound_tokens,
             f"{match.ours} ({match.foreign})",
+            getattr(builder, "original_vocab_size", None),
         )
         match.found = match.found[:axis] + (match.vocabulary.rows,) + match.found[axis + 1 :]
 

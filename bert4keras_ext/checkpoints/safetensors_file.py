@@ -12,7 +12,7 @@ import os
 import ml_dtypes
 import numpy as np
 
-from bert4keras_ext.checkpoints.arrays import read_raw
+from bert4keras_ext.checkpoints.arrays import MAX_AXES, is_too_large, read_raw
 from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
 from bert4keras_ext.checkpoints.writing import as_lazy, replaced_when_done
 
@@ -35,8 +35,6 @@ DTYPES = {
 }
 DTYPES = {code: np.dtype(dtype) for code, dtype in DTYPES.items()}
 CODES = {dtype: code for code, dtype in DTYPES.items()}
-MAX_AXES = 32  # what every NumPy can hold
-MAX_BYTES = 2**63  # what NumPy can count, even for an array that has no elements
 HEADER_LIMIT = 100_000_000  # bytes; the format's own limit
 
 
@@ -152,7 +150,7 @@ class SafetensorsReader(Reader):
 
     def _check_size(self, name, dtype, shape, given):
         itemsize = 1 if isinstance(dtype, str) else dtype.itemsize
-        if itemsize * math.prod(size or 1 for size in shape) >= MAX_BYTES:
+        if is_too_large(shape, itemsize):
             self._fail(f"tensor {name!r} of shape {shape} is larger than any array can be")
         expected = itemsize * math.prod(shape)
         # Of an unknown dtype only the order of the two offsets can be checked.

@@ -1,12 +1,11 @@
 """PyTorch's `.bin` and `.pt` files without PyTorch: the zip format, and what both formats share."""
 
-import math
 import os
 import zipfile
 
 import numpy as np
 
-from bert4keras_ext.checkpoints.arrays import read_raw
+from bert4keras_ext.checkpoints.arrays import is_too_large, read_raw
 from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
 from bert4keras_ext.checkpoints.torch_objects import Tensor
 from bert4keras_ext.checkpoints.torch_unpickler import TensorUnpickler
@@ -44,8 +43,7 @@ class TorchReader(Reader):
             self._fail(f"expected a state dict (name -> tensor), found {type(root).__name__}")
         for name, tensor in self._tensors.items():
             self._check_storage(name, tensor.storage)
-            # NumPy refuses such a shape even where another axis of it is empty.
-            if tensor.dtype.itemsize * math.prod(size or 1 for size in tensor.shape) >= 2**63:
+            if is_too_large(tensor.shape, tensor.dtype.itemsize):
                 self._fail(f"tensor {name!r} of shape {tensor.shape} is larger than any array")
 
     def _extent(self, storage):

@@ -11,10 +11,10 @@ from typing import Any
 import ml_dtypes
 import numpy as np
 
+from bert4keras_ext.checkpoints.arrays import MAX_AXES
 from bert4keras_ext.checkpoints.reader import CheckpointError
 
 GIANT = 2**40  # elements; larger tensors do not exist
-MAX_AXES = 32  # what every NumPy can hold
 
 _NAMES = {
     "Double": np.float64,

@@ -23,7 +23,9 @@ class VocabularyEdit:
 
     A table that is as large as the model's own although the selection would need a larger one has
     been through this before (it was saved after keep_tokens): it is taken as it is, and `note`
-    says so. Where the ids fit such a table as well, `settle` decides by the original's size.
+    says so. Where the ids fit such a table as well, `original_rows` decides: a table as large as
+    the edited one, and not as the original, was saved after the edit. Where these two sizes are
+    the same it is taken for the original, and `note` says that it may not be.
 
     Args:
         rows: how many rows the checkpoint's weight has along its vocabulary axis.
@@ -31,6 +33,7 @@ class VocabularyEdit:
         keep_tokens: list of ids to keep, or None for all.
         compound_tokens: list or dict as above, or None.
         name: the weight's name, for messages.
+        original_rows: how many the table has before any edit (the config's vocab_size), or None.
 
     Raises:
         CheckpointError: if an id is none of the rows it selects from, or a new id none of the
@@ -49,7 +52,13 @@ class VocabularyEdit:
     """
 
     def __init__(
-        self, rows, expected_rows, keep_tokens=None, compound_tokens=None, name="embeddings"
+        self,
+        rows,
+        expected_rows,
+        keep_tokens=None,
+        compound_tokens=None,
+        name="embeddings",
+        original_rows=None,
     ):
         self.keep = None if keep_tokens is None else np.asarray(keep_tokens, dtype=np.int64)
         self.places, items = _places_and_items(compound_tokens)
@@ -59,6 +68,8 @@ class VocabularyEdit:
         self._found = rows
         self._skip_what_is_done(rows, expected_rows)
         self.rows = self._check(rows)
+        if self.keep is not None and original_rows is not None and not self._keeps_every_row():
+            self._decide_by_size(original_rows)
 
     def apply(self, array, axis):
         """Returns the edited weight. Averages are computed in float64, kept in float32 at least."""
@@ -72,18 +83,7 @@ class VocabularyEdit:
         array = np.concatenate([array.astype(dtype, copy=False), added], axis=axis)
         return array if self.places is None else np.take(array, self._order(), axis=axis)
 
-    def settle(self, original_rows):
-        """Leaves out what was done before, as the size of the original vocabulary tells.
-
-        A table that is as large as the edited one, and not as the original, was saved after the
-        edit. Where these two sizes are the same it is taken for the original, which is what
-        vocab_size is the size of, and `note` says that it may not be.
-
-        Args:
-            original_rows: rows before any edit, the config's vocab_size; None changes nothing.
-        """
-        if self.keep is None or original_rows is None or self._keeps_every_row():
-            return
+    def _decide_by_size(self, original_rows):
         if self._found != original_rows:
             self._skip_selection(self._found, f"{original_rows} (vocab_size)")
         elif self._found == self.rows:

@@ -5,6 +5,8 @@ import gzip
 import json
 import logging
 import os
+import zipfile
+import zlib
 from pathlib import Path
 
 logger = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ def read_jsonl(path, required=(), errors="raise", encoding="utf-8", convert=None
         List of dicts (or of what `convert` returns).
 
     Raises:
-        RowError: a bad row.
+        RowError: a bad row, or an archive that is damaged from there on (also with `"skip"`).
         FileNotFoundError: no such file.
 
     Example::
@@ -151,6 +153,18 @@ def _open_bytes(path):
         ) from error
 
 
+def _raw_lines(path):
+    """Yields the lines of a file as bytes."""
+    number = 0
+    with _open_bytes(path) as file:
+        try:
+            for number, line in enumerate(file, 1):
+                yield line
+        except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
+            reason = f"the archive is damaged from here on or cut off ({error}); fetch it again"
+            raise RowError(path, number + 1, reason) from error
+
+
 def _decoded(line, encoding):
     try:
         return line.decode(encoding)
@@ -175,17 +189,16 @@ def _lines(path, encoding):
     carriage returns, which real sentences contain.
     """
     _check_encoding(encoding)
-    with _open_bytes(path) as file:
-        for number, line in enumerate(file, 1):
-            try:
-                text = _decoded(line, encoding)
-            except ValueError as error:
-                yield number, error  # not raised: the rows behind it can still be read
-                continue
-            text = text.removeprefix("\ufeff") if number == 1 else text
-            text = text.removesuffix("\n").removesuffix("\r")
-            if text.strip():
-                yield number, text
+    for number, line in enumerate(_raw_lines(path), 1):
+        try:
+            text = _decoded(line, encoding)
+        except ValueError as error:
+            yield number, error  # not raised: the rows behind it can still be read
+            continue
+        text = text.removeprefix("\ufeff") if number == 1 else text
+        text = text.removesuffix("\n").removesuffix("\r")
+        if text.strip():
+            yield number, text
 
 
 def _table_records(path, encoding, delimiter):
@@ -207,20 +220,21 @@ def _csv_records(path, encoding, delimiter):
         return text.removeprefix("\ufeff") if number == 1 else text
 
     _check_encoding(encoding)
-    with _open_bytes(path) as file:
-        # A map goes on behind an error, where a generator would be at its end.
-        reader = csv.reader(map(decoded, file), delimiter=delimiter, strict=True)
-        while True:
-            start = number + 1
-            try:
-                fields = next(reader, None)
-            except (csv.Error, ValueError) as error:
-                yield start, ValueError(f"expected CSV, found {error}")
-                continue
-            if fields is None:
-                return
-            if any(field.strip() for field in fields):
-                yield start, fields
+    # A map goes on behind an error, where a generator would be at its end.
+    reader = csv.reader(map(decoded, _raw_lines(path)), delimiter=delimiter, strict=True)
+    while True:
+        start = number + 1
+        try:
+            fields = next(reader, None)
+        except RowError:
+            raise
+        except (csv.Error, ValueError) as error:
+            yield start, ValueError(f"expected CSV, found {error}")
+            continue
+        if fields is None:
+            return
+        if any(field.strip() for field in fields):
+            yield start, fields
 
 
 def _read_rows(path, records, parse, convert, errors):

@@ -10,6 +10,7 @@ from bert4keras_ext.tokenizers.rematch import Finder
 
 SPACE = "▁"  # how SentencePiece writes a space in its pieces
 _BYTE = re.compile("<0x([0-9A-F]{2})>")
+_SURROGATES = re.compile("[\ud800-\udfff]")
 
 
 class SpTokenizer(TokenizerBase):
@@ -102,7 +103,7 @@ class SpTokenizer(TokenizerBase):
     def _tokenize(self, text):
         if self._pre_tokenize is not None:
             text = " ".join(self._pre_tokenize(text))
-        return self.sp_model.encode_as_pieces(text)
+        return self.sp_model.encode_as_pieces(_encodable(text))
 
     def _is_special(self, i):
         return self.sp_model.is_control(i) or self.sp_model.is_unused(i)
@@ -118,7 +119,7 @@ class SpTokenizer(TokenizerBase):
         """The normalised text in UTF-8 without spaces; for each byte its characters in text."""
         surface, sources = b"", []
         for word, offset in self._words(text):
-            normalized, starts = self.sp_model.normalize(word, with_offsets=True)
+            normalized, starts = self.sp_model.normalize(_encodable(word), with_offsets=True)
             for ch, start, end in zip(normalized, starts, starts[1:]):
                 if ch != SPACE and not ch.isspace():
                     # A letter whose span is empty shares its character with the next one.
@@ -169,6 +170,15 @@ class SpTokenizer(TokenizerBase):
         if byte and self.sp_model.is_byte(self.token_to_id(piece)):
             return bytes([int(byte[1], 16)])
         return "".join(self.stem(piece).split()).encode()
+
+
+def _encodable(text):
+    """Lone surrogates (halves of a pair, as damaged JSON has them) become U+FFFD."""
+    try:
+        text.encode()
+        return text
+    except UnicodeEncodeError:
+        return _SURROGATES.sub("\ufffd", text)
 
 
 def _load_model(path):

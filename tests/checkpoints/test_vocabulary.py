@@ -213,8 +213,7 @@ def test_a_table_trimmed_to_other_tokens_is_an_error():
 def test_vocab_size_tells_what_the_ids_do_not(rows, original_rows, keep, compound, same, noted):
     table = np.random.default_rng(0).normal(size=(rows, 3)).astype("float32")
     after = len(keep) + len(compound or [])
-    edit = VocabularyEdit(rows, after, list(keep), compound, "words")
-    edit.settle(original_rows)
+    edit = VocabularyEdit(rows, after, list(keep), compound, "words", original_rows)
     found = edit.apply(table, 0)
     assert len(found) == edit.rows == after
     assert np.array_equal(found, table) is same
@@ -222,8 +221,7 @@ def test_vocab_size_tells_what_the_ids_do_not(rows, original_rows, keep, compoun
 
 
 def test_tables_trimmed_before_new_tokens_are_recognised_by_vocab_size():
-    edit = VocabularyEdit(4, 5, [1, 0, 3, 2], [[0, 1]])
-    edit.settle(9)
+    edit = VocabularyEdit(4, 5, [1, 0, 3, 2], [[0, 1]], original_rows=9)
     np.testing.assert_array_equal(edit.apply(TABLE[:4], 0)[:4], TABLE[:4])
     assert "a table of 9 (vocab_size)" in edit.note
     assert "say vocab_size=4 and leave keep_tokens out" in edit.note

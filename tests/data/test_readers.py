@@ -109,6 +109,22 @@ def test_archives(tmp_path):
     assert read_table(tmp_path / "a.tsv.gz") == [["好", "1"]]
 
 
+@pytest.mark.parametrize("errors", ["raise", "skip"])
+@pytest.mark.parametrize("delimiter", ["\t", ","])
+@pytest.mark.parametrize("damage", ["cut off", "changed", "no archive"])
+def test_damaged_archives_are_named(tmp_path, damage, delimiter, errors):
+    text = "".join(f"第{i}行{delimiter}{i}\n" for i in range(20_000)).encode()
+    data = bytearray(gzip.compress(text))
+    if damage == "changed":
+        data[-6] ^= 0xFF  # of the checksum
+    path = tmp_path / "a.csv.gz"
+    path.write_bytes({"cut off": data[: len(data) // 2], "no archive": text}.get(damage, data))
+    with pytest.raises(RowError, match="archive is damaged from here on") as caught:
+        read_table(path, delimiter=delimiter, errors=errors)
+    assert caught.value.line == 1 if damage == "no archive" else 1 < caught.value.line <= 20_001
+    assert str(caught.value).count("a.csv.gz") == 1
+
+
 def test_writing_makes_folders_and_reads_back(tmp_path):
     path = tmp_path / "new" / "folder" / "out.json"
     write_jsonl(path, ({"id": i, "label": np.int64(i), "s": "汉"} for i in range(2)))

@@ -77,6 +77,14 @@ def test_rematch(tokenizer):
     assert covered == {i for i, ch in enumerate(text) if not ch.isspace()}
 
 
+def test_halves_of_surrogate_pairs_are_replaced(tokenizer):
+    text = "你好\ud840 hello\udc00"
+    tokens = tokenizer.tokenize(text)
+    assert tokens == tokenizer.tokenize("你好\ufffd hello\ufffd")
+    assert tokenizer.rematch(text, tokens)[tokens.index("▁hello")] == [4, 5, 6, 7, 8]
+    assert tokenizer.encode_batch([text])[0].tolist() == [tokenizer.encode(text)[0]]
+
+
 def cut_as_cpm(text):
     """A space and a line end become characters, as in CPM's scripts."""
     return [part.replace(" ", "▂").replace("\n", "▃") for part in re.findall(r"\w+|\W", text)]
