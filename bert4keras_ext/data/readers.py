@@ -155,14 +155,15 @@ def _open_bytes(path):
 
 def _raw_lines(path):
     """Yields the lines of a file as bytes."""
-    number = 0
+    read = 0
     with _open_bytes(path) as file:
         try:
-            for number, line in enumerate(file, 1):
+            for line in file:
+                read += 1
                 yield line
         except (EOFError, gzip.BadGzipFile, zlib.error, zipfile.BadZipFile) as error:
             reason = f"the archive is damaged from here on or cut off ({error}); fetch it again"
-            raise RowError(path, number + 1, reason) from error
+            raise RowError(path, read + 1, reason) from error
 
 
 def _decoded(line, encoding):
