@@ -35,6 +35,16 @@ def rotate(x, rotary, scale=None):
     return ops.concatenate([apply_rotary_position_embeddings(rotary, turned), rest], axis=-1)
 
 
+def three_inputs(items):
+    """(query, key, value) from a list of one to three of them, as bert4keras' layers took them."""
+    if not 1 <= len(items) <= 3:
+        raise ValueError(
+            f"expected [query], or [query, key, value]; received {len(items)} tensors. "
+            "Biases and positions have names: layer(query, key, value, attention_bias=...)"
+        )
+    return [*items, None, None][:3]
+
+
 @register
 class MultiHeadAttention(Layer):
     """Multi-head attention with masks, biases and a choice of normalization.
@@ -56,7 +66,8 @@ class MultiHeadAttention(Layer):
 
     Inputs:
         query: (batch, query, dim).
-        key, value: (batch, key, dim); None means self-attention (key=query, value=key).
+        key, value: (batch, key, dim); None means self-attention (key=query, value=key). The three
+            may also come as one list, ``layer([query, key, value])``.
         attention_bias: bool (True may be looked at) or float (added to the scores), of shape
             (query, key), (batch or 1, query, key) or (batch or 1, heads or 1, query, key).
         residual_scores: the scores another attention layer returned, added to this one's
@@ -85,7 +96,7 @@ class MultiHeadAttention(Layer):
     query all of whose keys are masked gets a finite average of the values.
 
     Raises:
-        ValueError: for an unknown normalization.
+        ValueError: for an unknown normalization, or a list of more than three inputs.
 
     Example:
 
@@ -140,6 +151,8 @@ class MultiHeadAttention(Layer):
         )
 
     def build(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
+        if isinstance(query_shape[0], (list, tuple)):
+            query_shape, key_shape, value_shape = three_inputs(query_shape)
         key_shape = key_shape or query_shape
         value_shape = value_shape or key_shape
         self.q.build(query_shape)
@@ -175,8 +188,12 @@ class MultiHeadAttention(Layer):
                 position_bias, relative_embeddings, rotary, value_rotary, relative_values,
             )  # fmt: skip
         if query_mask is None:
-            # Keras fills in `mask` when there is one tensor argument, `query_mask` when more.
+            # Keras fills in `mask` when there is one argument, `query_mask` when more.
             query_mask = mask
+        if isinstance(query, (list, tuple)):
+            query, key, value = three_inputs(query)
+            if query_mask is not None:
+                query_mask, key_mask, value_mask = three_inputs(query_mask)
         if key is None:
             key, key_mask = query, query_mask
         if value is None:
@@ -285,9 +302,13 @@ class MultiHeadAttention(Layer):
         return ops.transpose(self.split_heads(x), (0, 2, 1, 3))
 
     def compute_mask(self, query, previous_mask=None):
+        if isinstance(query, (list, tuple)) and previous_mask is not None:
+            previous_mask = previous_mask[0]
         return [previous_mask, None] if self.return_attention_scores else previous_mask
 
     def compute_output_shape(self, query_shape, key_shape=None, cache_shape=None, **other_shapes):
+        if isinstance(query_shape[0], (list, tuple)):
+            query_shape, key_shape, _ = three_inputs(query_shape)
         outputs = [(*query_shape[:-1], self.out_dim)]
         if self.return_attention_scores:
             length = cache_shape[0][2] if cache_shape else (key_shape or query_shape)[1]

@@ -7,7 +7,7 @@ from bert4keras_ext.backend.activations import get_activation, serialize_activat
 from bert4keras_ext.backend.masking import attention_normalize, check_normalization
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
-from bert4keras_ext.layers.attention import rotate
+from bert4keras_ext.layers.attention import rotate, three_inputs
 from bert4keras_ext.layers.base import Layer
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
@@ -119,7 +119,7 @@ class GatedAttentionUnit(Layer):
 
     def build(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
         if isinstance(query_shape[0], (list, tuple)):
-            query_shape, key_shape, value_shape = _three(query_shape)
+            query_shape, key_shape, value_shape = three_inputs(query_shape)
         key_shape = key_shape or query_shape
         if self.self_attention:
             self.i_dense.build(query_shape)
@@ -152,9 +152,9 @@ class GatedAttentionUnit(Layer):
         # Keras fills in `mask` when there is one tensor argument, `query_mask` when more.
         query_mask = mask if query_mask is None else query_mask
         if isinstance(query, (list, tuple)):
-            query, key, value = _three(query)
+            query, key, value = three_inputs(query)
             if query_mask is not None:
-                query_mask, key_mask, value_mask = _three(query_mask)
+                query_mask, key_mask, value_mask = three_inputs(query_mask)
         if value is None and value_mask is None:
             value_mask = query_mask if key is None else key_mask
         u, q, k, v = self.project(query, key, value, training)
@@ -212,7 +212,7 @@ class GatedAttentionUnit(Layer):
 
     def compute_output_shape(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
         if isinstance(query_shape[0], (list, tuple)):
-            query_shape, key_shape, _ = _three(query_shape)
+            query_shape, key_shape, _ = three_inputs(query_shape)
         outputs = tuple(query_shape)
         if not self.return_attention_scores:
             return outputs
@@ -232,10 +232,3 @@ class GatedAttentionUnit(Layer):
             "return_attention_scores": self.return_attention_scores,
             "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }
-
-
-def _three(items):
-    """(query, key, value) from a list of one to three of them."""
-    if not 1 <= len(items) <= 3:
-        raise ValueError(f"expected [query], or [query, key, value]; received {len(items)} tensors")
-    return [*items, None, None][:3]

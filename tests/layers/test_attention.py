@@ -108,6 +108,27 @@ def test_citizenship(normalization, scores):
     )  # fmt: skip
 
 
+def test_one_list_of_inputs_is_the_same_as_three_inputs(tmp_path):
+    """bert4keras' way to call the layer, masks of an Embedding included, also in a saved model."""
+    queries, keys = keras.Input((4,), dtype="int32"), keras.Input((5,), dtype="int32")
+    embed = keras.layers.Embedding(9, 8, mask_zero=True)
+    layer = MultiHeadAttention(2, 4, return_attention_scores=True)
+    q, k = embed(queries), embed(keys)
+    pairs = [layer([q, k, k]), layer(q, k, k), layer([q, k]), layer([q]), layer(q)]
+    model = keras.Model([queries, keys], pairs)
+    model.save(tmp_path / "model.keras")
+    inputs = [np.array([[1, 2, 3, 0]]), np.array([[4, 5, 6, 0, 0]])]
+    for found in (model(inputs), keras.models.load_model(tmp_path / "model.keras")(inputs)):
+        for (outputs, scores), (expected, same) in zip(found, (found[1],) * 3 + (found[4],) * 2):
+            np.testing.assert_array_equal(outputs, expected)
+            np.testing.assert_array_equal(scores, same)
+    other_padding = [inputs[0], np.array([[4, 5, 6, 7, 8]])]
+    assert np.abs(model(other_padding)[0][0] - model(inputs)[0][0]).max() > 1e-3
+    assert pairs[0][0]._keras_mask is not None and pairs[0][1].shape == (None, 2, 4, 5)
+    with pytest.raises(ValueError, match="received 4 tensors.*attention_bias="):
+        layer([q, k, k, k])
+
+
 def test_the_keras_mask_of_the_keys_is_used():
     """What stands in masked positions does not reach unmasked ones."""
     rng = np.random.default_rng(2)
