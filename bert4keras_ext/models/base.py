@@ -13,6 +13,7 @@ from bert4keras_ext.backend.masking import check_normalization
 from bert4keras_ext.checkpoints import load_checkpoint, save_checkpoint
 from bert4keras_ext.checkpoints.names import table_of
 from bert4keras_ext.layers import Concatenate1D, Dropout, GatedAttentionUnit, MultiHeadAttention
+from bert4keras_ext.layers.attention import three_inputs
 from bert4keras_ext.models.blocks import Blocks
 from bert4keras_ext.models.checks import (
     check_rates,
@@ -245,7 +246,9 @@ class Transformer(Blocks):
 
     def _apply_attention(self, name, inputs, arguments):
         layer = self.layers[name]
-        query, key, value = inputs if isinstance(inputs, (list, tuple)) else [inputs] * 3
+        query, key, value = three_inputs(inputs if isinstance(inputs, (list, tuple)) else [inputs])
+        key = query if key is None else key
+        value = key if value is None else value
         if name in self.attention_caches:
             caches, short = self.attention_caches[name], name.removeprefix(self.prefix)
             key = self.apply([caches[0], key], Concatenate1D, name=f"{short}-Cached-Key")

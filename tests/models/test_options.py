@@ -213,6 +213,16 @@ def test_attention_takes_another_value_with_the_same_key():
     assert np.abs(predict(builder) - before).max() > 1e-3
 
 
+def test_attention_names_what_replaces_bert4keras_further_inputs():
+    class AsInBert4keras(BERT):
+        def apply_main_layers(self, inputs, index):
+            x = [inputs] * 3 + [self.compute_attention_bias(index)]
+            return self.apply(x, MultiHeadAttention, heads=2, head_size=8, name=f"Extra-{index}")
+
+    with pytest.raises(ValueError, match=r"received 4 tensors.*attention_bias="):
+        build(model=AsInBert4keras)
+
+
 def test_residual_scores_reach_a_subclass_of_the_attention():
     class Mine(MultiHeadAttention):
         pass
