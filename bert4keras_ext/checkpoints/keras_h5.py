@@ -6,6 +6,7 @@ import tempfile
 
 import numpy as np
 
+from bert4keras_ext.checkpoints.arrays import BLOCK
 from bert4keras_ext.checkpoints.reader import CheckpointError, Reader
 
 
@@ -51,7 +52,7 @@ class H5Reader(Reader):
     def read(self, name):
         self.require(name)
         with self._guarded(f"read {name!r}"):
-            return np.array(self._sets[name][()])
+            return np.asarray(self._sets[name][()])
 
     def read_into(self, name, out):
         self.require(name)
@@ -64,7 +65,9 @@ class H5Reader(Reader):
 
     def verify(self, names=None):
         for name in self._sets if names is None else names:
-            self.read(name)
+            self.require(name)
+            with self._guarded(f"read {name!r}"):
+                _read_through(self._sets[name])
 
     def close(self):
         self._file.close()
@@ -147,6 +150,17 @@ def open_h5(path):
         layers = any(key in file.attrs for key in ("layer_names", "layer_names0"))
         layers = layers or "model_weights" in file
     return KerasLayersReader(path) if layers else KerasWeightsReader(path)
+
+
+def _read_through(data_set):
+    """Reads a data set some rows at a time, and keeps none."""
+    if not data_set.ndim:
+        data_set[()]
+        return
+    row_size = data_set.dtype.itemsize * int(np.prod(data_set.shape[1:], dtype=np.int64))
+    step = max(1, BLOCK // max(1, row_size))
+    for start in range(0, len(data_set), step):
+        data_set[start : start + step]
 
 
 def _elsewhere(item):

@@ -10,7 +10,7 @@ from bert4keras_ext.checkpoints.arrays import as_array, dtype_of
 from bert4keras_ext.checkpoints.names import table_of, tables_if_known
 from bert4keras_ext.checkpoints.resolve import named_by_hand
 from bert4keras_ext.checkpoints.transforms import IDENTITY, Part
-from bert4keras_ext.checkpoints.writing import LazyArray
+from bert4keras_ext.checkpoints.writing import LazyArray, checked_dtype
 
 logger = logging.getLogger(__name__)
 
@@ -35,8 +35,9 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
         name for are left out, with a warning that names them.
 
     Raises:
-        ValueError: for an unknown format, a family without names in it, or weights that differ
-            although they share a name in the checkpoint.
+        ValueError: for an unknown format, a dtype that is no floating-point one, a family without
+            names in the format, a mapping that names no weight, or weights that differ although
+            they share a name in the checkpoint.
 
     Example::
 
@@ -45,8 +46,14 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
     """
     if format not in FORMATS:
         raise ValueError(f"Unknown checkpoint format {format!r}; expected one of {FORMATS}.")
+    checked_dtype(dtype)
     weights = builder.named_weights()
     named = _named(builder, weights, format, mapping)
+    if not named:
+        raise ValueError(
+            f"expected a mapping that names weights or layers of the model ({list(weights)[:5]} "
+            f"..., or {list(builder.layers)[:5]} ...), received one that names none of them"
+        )
     named = {ours: (name, transform.bind(builder)) for ours, (name, transform) in named.items()}
     unnamed = [name for name in weights if name not in named]
     _warn_of_unnamed([name for name in unnamed if not _computed(builder, name)], format)

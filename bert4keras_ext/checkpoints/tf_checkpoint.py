@@ -3,6 +3,7 @@
 import glob
 import os
 import shutil
+import tempfile
 import uuid
 from pathlib import Path
 
@@ -32,7 +33,8 @@ class TensorFlowReader(Reader):
         super().__init__(path)
         import tensorflow as tf
 
-        self._reader = self._guarded("the index", tf.train.load_checkpoint, self.path)
+        self._folder, prefix = _without_pattern(self.path)
+        self._reader = self._guarded("the index", tf.train.load_checkpoint, prefix)
         self._shapes = self._reader.get_variable_to_shape_map()
         self._dtypes = self._reader.get_variable_to_dtype_map()
         if self._shapes.pop(OBJECT_GRAPH, None) is not None:
@@ -61,6 +63,10 @@ class TensorFlowReader(Reader):
         for name in self.names() if names is None else names:
             self.read(name)
 
+    def close(self):
+        if self._folder is not None:
+            self._folder.cleanup()
+
     def __contains__(self, name):
         return name in self._shapes
 
@@ -74,6 +80,20 @@ class TensorFlowReader(Reader):
                 "Expected the .index file and all .data files of one checkpoint, complete; "
                 "fetch them again."
             ) from error
+
+
+def _without_pattern(prefix):
+    """(None or a temporary folder, a prefix that TensorFlow does not take for a pattern).
+
+    It expands [], * and ? in a path, and cannot be told not to: links then stand in a folder
+    without such characters.
+    """
+    if glob.escape(prefix) == prefix:
+        return None, prefix
+    folder = tempfile.TemporaryDirectory()
+    for path in glob.glob(f"{glob.escape(prefix)}.*"):
+        os.symlink(os.path.abspath(path), os.path.join(folder.name, "model" + path[len(prefix) :]))
+    return folder, os.path.join(folder.name, "model")
 
 
 def write(path, tensors, dtype=None):

@@ -1,6 +1,7 @@
 """PyTorch's `.bin` and `.pt` files without PyTorch: the zip format, and what both formats share."""
 
 import os
+import struct
 import zipfile
 
 import numpy as np
@@ -16,8 +17,11 @@ MAX_DEPTH = 16
 MAX_REPEATED = 100_000  # items of containers that are named more than once
 CHUNK = 2**20
 WITHOUT_CHECKSUMS = ", or was written with torch.serialization.set_crc32_options(False)"
-# What zipfile raises for a damaged archive; the last two where a flag claims encryption.
-DAMAGE = (zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError)
+# What zipfile raises for a damaged archive: some where a flag claims encryption, or names in UTF-8.
+DAMAGE = (
+    zipfile.BadZipFile, OSError, EOFError, NotImplementedError, RuntimeError, UnicodeDecodeError,
+    struct.error,
+)  # fmt: skip
 
 
 class TorchReader(Reader):
@@ -74,8 +78,9 @@ class TorchReader(Reader):
         start, _ = self._extent(tensor.storage)
         self._file.seek(start + tensor.offset * tensor.dtype.itemsize)
         try:
-            if _is_plain(tensor):
-                read_raw(self._file, tensor.dtype, out)
+            order = _storage_order(tensor)
+            if order is not None:
+                read_raw(self._file, tensor.dtype, out.transpose(order))
             else:
                 out[...] = self._strided(tensor)
         except EOFError:
@@ -204,14 +209,19 @@ class TorchZipReader(TorchReader):
         return info.header_offset + 30 + lengths, info.file_size
 
 
-def _is_plain(tensor):
-    """Whether its elements follow each other in the usual order."""
+def _storage_order(tensor):
+    """Its axes in the order in which the elements follow each other in the storage, without gaps.
+
+    None where there is none (strides that leave something out, or repeat it).
+    """
+    axes = range(len(tensor.shape))
+    order = sorted(axes, key=lambda axis: (-tensor.strides[axis], -tensor.shape[axis], axis))
     expected = 1
-    for size, step in zip(reversed(tensor.shape), reversed(tensor.strides)):
-        if size != 1 and step != expected:
-            return False
-        expected *= size
-    return True
+    for axis in reversed(order):
+        if tensor.shape[axis] != 1 and tensor.strides[axis] != expected:
+            return None
+        expected *= tensor.shape[axis]
+    return order
 
 
 def flattened(root):

@@ -14,7 +14,9 @@ import numpy as np
 from bert4keras_ext.checkpoints.arrays import MAX_AXES
 from bert4keras_ext.checkpoints.reader import CheckpointError
 
-GIANT = 2**40  # elements; larger tensors do not exist
+# Strides of zero repeat elements. A tensor may be so many times as large as its storage, or small:
+# without a limit a file of a kilobyte could ask for all memory there is.
+REPEATS, SMALL = 16, 2**20
 
 _NAMES = {
     "Double": np.float64,
@@ -143,8 +145,13 @@ def _tensor(storage, offset, shape, strides, *more, dtype=None):
         raise refused(f"a tensor of shape {shape} with strides {strides}")
     available = storage.numel * storage.dtype.itemsize // dtype.itemsize
     last = offset + sum((size - 1) * step for size, step in zip(shape, strides))
-    # Strides of zero may promise far more elements than the file holds.
-    if math.prod(shape) and (last >= available or math.prod(shape) > GIANT):
+    if math.prod(shape) > max(REPEATS * available, SMALL):
+        raise CheckpointError(
+            f"a tensor of shape {shape} repeats a storage of {available} elements: expected a "
+            "tensor that has its own values. If you trust the file, save the model's state_dict "
+            "again with each such tensor replaced by tensor.clone()"
+        )
+    if math.prod(shape) and last >= available:
         raise CheckpointError(
             f"a tensor of shape {shape}, strides {strides} and offset {offset} reaches outside "
             f"its storage of {available} elements: it is damaged, or not a genuine PyTorch file"

@@ -90,7 +90,8 @@ class VocabularyEdit:
             self.note = self._ambiguity()
 
     def _keeps_every_row(self):
-        return np.array_equal(self.keep, np.arange(self._found))
+        # The lengths first: a damaged file may claim any number of rows.
+        return len(self.keep) == self._found and np.array_equal(self.keep, np.arange(self._found))
 
     def _ambiguity(self):
         asked = "keep_tokens and compound_tokens" if self.compound else "keep_tokens"

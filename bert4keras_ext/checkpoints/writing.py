@@ -35,8 +35,23 @@ class LazyArray:
         return np.ascontiguousarray(self.compute(), dtype=self.dtype).reshape(self.shape)
 
 
+def checked_dtype(dtype):
+    """A floating-point dtype to store weights in, or None."""
+    try:
+        checked = None if dtype is None else dtype_of(dtype)
+    except TypeError:
+        checked = np.dtype(object)
+    if checked is not None and not is_floating(checked):
+        raise ValueError(
+            f"expected dtype='float32', 'float16', 'bfloat16', 'float64' or None, received "
+            f"{dtype!r}: weights written as anything else lose their values"
+        )
+    return checked
+
+
 def as_lazy(tensor, dtype=None):
     """A LazyArray of an array, Keras variable or LazyArray; floats become `dtype` if given."""
+    dtype = checked_dtype(dtype)
     if not isinstance(tensor, LazyArray):
         if not hasattr(tensor, "dtype"):
             tensor = np.asarray(tensor)
@@ -44,7 +59,7 @@ def as_lazy(tensor, dtype=None):
         tensor = LazyArray(tuple(source.shape), dtype_of(source.dtype), lambda: as_array(source))
     if dtype is None or not is_floating(tensor.dtype):
         return tensor
-    return LazyArray(tensor.shape, dtype_of(dtype), tensor.compute)
+    return LazyArray(tensor.shape, dtype, tensor.compute)
 
 
 @contextmanager

@@ -139,6 +139,8 @@ def _dtype_and_inner_shape(leaves, dtype):
             "expected rows of numbers, received a bare number in place of a row; "
             "fix: another seq_dims, or np.array for plain numbers"
         )
+    if not leaves:  # rows without any inner one
+        return dtype or np.int64, ()
     # bert4keras makes a whole batch float64 as soon as one row is empty, since NumPy calls an
     # empty list float64; embedding look-ups then fail. Here empty rows have no say.
     filled = [leaf for leaf in leaves if leaf.size]

@@ -226,7 +226,7 @@ def _csv_records(path, encoding, delimiter):
     while True:
         start = number + 1
         try:
-            fields = next(reader, None)
+            fields = _next_of_any_size(reader)
         except RowError:
             raise
         except (csv.Error, ValueError) as error:
@@ -236,6 +236,15 @@ def _csv_records(path, encoding, delimiter):
             return
         if any(field.strip() for field in fields):
             yield start, fields
+
+
+def _next_of_any_size(reader):
+    """The next row of a csv.reader, or None; its module refuses long fields unless told else."""
+    limit = csv.field_size_limit(2**31 - 1)
+    try:
+        return next(reader, None)
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _read_rows(path, records, parse, convert, errors):
@@ -261,7 +270,7 @@ def _read_rows(path, records, parse, convert, errors):
 def _json_object(line):
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise ValueError(
             f"expected one JSON object a line, found {line!r:.60} ({error}); is it cut off, or one "
             "JSON document over many lines?"

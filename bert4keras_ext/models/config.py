@@ -67,7 +67,7 @@ def read_config(source):
 
 def _parse(path):
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads(path.read_text(encoding="utf-8-sig"))
     except (ValueError, RecursionError) as error:  # no UTF-8, no JSON, nested without end
         raise ValueError(
             f"{path} is not a JSON file: {error}; expected an object such as "

@@ -49,6 +49,45 @@ def checked_id(i):
     return i.__index__()
 
 
+def checked_vocabulary(token_dict):
+    """A dict from token to id with ids that are Python ints, each of one token."""
+    if isinstance(token_dict, tuple) and len(token_dict) == 2:
+        raise TypeError(
+            "token_dict: expected a dict, found a pair. load_vocab(simplified=True) returns "
+            "token_dict and keep_tokens: pass the first"
+        )
+    if not isinstance(token_dict, dict):
+        raise TypeError(
+            "token_dict: expected a dict from token to id or the path of a vocabulary file, found "
+            f"{type(token_dict).__name__}. Use {{token: id, ...}} or load_vocab(path)"
+        )
+    if not token_dict:
+        raise ValueError("token_dict: expected tokens, found an empty dict. Use load_vocab(path)")
+    checked, owners = {}, {}
+    for token, i in token_dict.items():
+        checked[token] = i = _checked_entry(token, i)
+        if owners.setdefault(i, token) != token:
+            raise ValueError(
+                f"token_dict: expected one token an id, found id {i} of both {owners[i]!r} and "
+                f"{token!r}. Renumber them"
+            )
+    return checked
+
+
+def _checked_entry(token, i):
+    if not isinstance(token, str) or isinstance(i, bool) or not hasattr(i, "__index__"):
+        raise TypeError(
+            f"token_dict: expected a dict from str to int, found {token!r:.60}: {i!r:.60}. Make "
+            "ids of JSON or a table int, and turn a dict from id to token round"
+        )
+    i = as_index(i)
+    if not 0 <= i < 2**31:
+        raise ValueError(
+            f"token_dict: expected ids from 0 to {2**31 - 1}, found {i} of {token!r}. Renumber it"
+        )
+    return i
+
+
 def checked_pairs(texts, second_texts):
     for name, value in (("texts", texts), ("second_texts", second_texts)):
         if isinstance(value, (str, bytes)):

@@ -116,16 +116,18 @@ class SpTokenizer(TokenizerBase):
         return not self._is_special(i) or self.id_to_token(i) in self._token_translate_inv
 
     def _traced_bytes(self, text):
-        """The normalised text in UTF-8 without spaces; for each byte its characters in text."""
+        """The normalised text in UTF-8 without "▁"; for each byte its characters in text."""
         surface, sources = b"", []
         for word, offset in self._words(text):
             normalized, starts = self.sp_model.normalize(_encodable(word), with_offsets=True)
             for ch, start, end in zip(normalized, starts, starts[1:]):
-                if ch != SPACE and not ch.isspace():
-                    # A letter whose span is empty shares its character with the next one.
+                if ch != SPACE:
+                    # A letter whose span is empty shares its character with the next one; white
+                    # space that a model cuts into bytes has none.
                     encoded, end = ch.encode(), max(end, start + 1)
+                    source = range(0) if ch.isspace() else range(offset + start, offset + end)
                     surface += encoded
-                    sources += [range(offset + start, offset + end)] * len(encoded)
+                    sources += [source] * len(encoded)
         return surface, sources
 
     def _words(self, text):
@@ -169,7 +171,7 @@ class SpTokenizer(TokenizerBase):
         byte = _BYTE.fullmatch(piece)
         if byte and self.sp_model.is_byte(self.token_to_id(piece)):
             return bytes([int(byte[1], 16)])
-        return "".join(self.stem(piece).split()).encode()
+        return self.stem(piece).encode()
 
 
 def _encodable(text):

@@ -3,6 +3,7 @@
 import os
 
 from bert4keras_ext.tokenizers.characters import is_redundant
+from bert4keras_ext.tokenizers.checks import checked_vocabulary
 
 # Published vocabularies have lines of white space only (Google's Chinese BERT: U+2028, also after
 # "##"). No text produces them, but their rows in the embedding table exist.
@@ -59,6 +60,7 @@ def save_vocab(dict_path, token_dict, encoding="utf-8"):
     """Writes a dict from token to id as a vocabulary file that `load_vocab` reads back.
 
     The file appears whole or not at all: it is written beside its place and then moved there.
+    Missing folders are made.
 
     Args:
         dict_path: path of the file; an existing one is replaced.
@@ -66,7 +68,9 @@ def save_vocab(dict_path, token_dict, encoding="utf-8"):
         encoding: the file's encoding.
 
     Raises:
-        ValueError: ids with a gap or used twice, or a token that a line cannot hold (white space).
+        TypeError: no dict from str to int.
+        ValueError: no tokens, ids with a gap or used twice, or a token that a line cannot hold
+            (white space, or a byte order mark in the first one).
 
     Example:
         >>> import os, tempfile
@@ -75,8 +79,10 @@ def save_vocab(dict_path, token_dict, encoding="utf-8"):
         >>> open(path).read().split()
         ['[PAD]', '[UNK]']
     """
+    token_dict = checked_vocabulary(token_dict)
     tokens = sorted(token_dict, key=token_dict.get)
     _check_writable(tokens, token_dict)
+    os.makedirs(os.path.dirname(os.path.abspath(dict_path)), exist_ok=True)
     temporary = f"{os.fspath(dict_path)}.{os.getpid()}.tmp"
     try:
         with open(temporary, "w", encoding=encoding, newline="\n") as file:
@@ -144,6 +150,11 @@ def _simplify(token_dict, startswith, dict_path):
 
 
 def _check_writable(tokens, token_dict):
+    if tokens[0].startswith("\ufeff"):
+        raise ValueError(
+            f"token_dict: expected a first token without a byte order mark, found {tokens[0]!r}, "
+            "which would be read back without it. Rename it"
+        )
     for number, token in enumerate(tokens):
         if token_dict[token] != number:
             raise ValueError(

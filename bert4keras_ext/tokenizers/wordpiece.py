@@ -4,7 +4,12 @@ import os
 
 from bert4keras_ext.tokenizers import batch, characters
 from bert4keras_ext.tokenizers.base import PATTERNS, TokenizerBase
-from bert4keras_ext.tokenizers.checks import checked_id, checked_maxlen, checked_text
+from bert4keras_ext.tokenizers.checks import (
+    checked_id,
+    checked_maxlen,
+    checked_text,
+    checked_vocabulary,
+)
 from bert4keras_ext.tokenizers.detokenize import join_wordpieces
 from bert4keras_ext.tokenizers.rematch import Finder, traced_lower
 from bert4keras_ext.tokenizers.vocabulary import load_vocab
@@ -74,7 +79,7 @@ class Tokenizer(TokenizerBase):
         super().__init__(**kwargs)
         if isinstance(token_dict, (str, os.PathLike)):
             token_dict = load_vocab(token_dict)
-        self._token_dict = _checked_dict(token_dict)
+        self._token_dict = checked_vocabulary(token_dict)
         self._token_dict_inv = {i: token for token, i in self._token_dict.items()}
         self._do_lower_case = do_lower_case
         self._word_maxlen = word_maxlen
@@ -305,26 +310,3 @@ class _Derived:
 def _is_original(tokenizer, names):
     cls, own = type(tokenizer), tokenizer.__dict__
     return all(getattr(cls, name) is ORIGINALS[name] and name not in own for name in names)
-
-
-def _checked_dict(token_dict):
-    if isinstance(token_dict, tuple) and len(token_dict) == 2:
-        raise TypeError(
-            "token_dict: expected a dict, found a pair. load_vocab(simplified=True) returns "
-            "token_dict and keep_tokens: pass the first"
-        )
-    if not isinstance(token_dict, dict):
-        raise TypeError(
-            "token_dict: expected a dict from token to id or the path of a vocabulary file, found "
-            f"{type(token_dict).__name__}. Use {{token: id, ...}} or load_vocab(path)"
-        )
-    if not token_dict:
-        raise ValueError("token_dict: expected tokens, found an empty dict. Use load_vocab(path)")
-    owners = {}
-    for token, i in token_dict.items():
-        if owners.setdefault(i, token) != token:
-            raise ValueError(
-                f"token_dict: expected one token an id, found id {i} of both {owners[i]!r} and "
-                f"{token!r}. Renumber them"
-            )
-    return dict(token_dict)

@@ -6,10 +6,12 @@ import textwrap
 import tracemalloc
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pytest
 
 from bert4keras_ext.checkpoints import LazyArray, load_checkpoint, safetensors_file, save_checkpoint
+from bert4keras_ext.checkpoints.resolve import layers_of
 from tests.checkpoints import torch_maker as maker
 from tests.checkpoints.fake import FakeBuilder, bert_shapes, published
 
@@ -31,9 +33,15 @@ class Recorder:
 def write(folder, format):
     builder = FakeBuilder(bert_shapes(**LARGE))
     if format.startswith("torch"):
-        state = maker.state_dict(published(builder, "huggingface"))
-        writer = maker.write_zip if format == "torch zip" else maker.write_legacy
+        arrays = published(builder, "huggingface")
+        state = maker.state_dict(arrays)
+        if format == "torch transposed":  # as v.t().contiguous().t() is saved
+            numbered = enumerate(arrays.items())
+            state = {name: transposed(array, str(i)) for i, (name, array) in numbered}
+        writer = maker.write_legacy if format == "torch legacy" else maker.write_zip
         return writer(folder / "pytorch_model.bin", state)
+    if format == "keras 2":
+        return write_keras_2(folder / "weights.h5", builder)
     if format == "tensorflow":
         save_checkpoint(builder, folder / "m.ckpt")
         return folder / "m.ckpt"
@@ -41,10 +49,32 @@ def write(folder, format):
     return folder
 
 
+def transposed(array, key):
+    turned = np.ascontiguousarray(array.T)
+    steps = [step // array.itemsize for step in turned.T.strides]
+    return maker.tensor(maker.Storage(turned.reshape(-1), key), array.shape, steps)
+
+
+def write_keras_2(path, builder):
+    """A layer for each weight, as `named_by_layer` wants them."""
+    layers = layers_of(builder.named_weights())
+    with h5py.File(path, "w") as file:
+        file.attrs["layer_names"] = list(layers)
+        for layer, names in layers.items():
+            group = file.create_group(layer)
+            group.attrs["weight_names"] = [name.replace("/", "_") for name in names]
+            for name in names:
+                group[name.replace("/", "_")] = builder.variables[name].value
+    return path
+
+
 @pytest.mark.parametrize(
     "format",
-    ["tensorflow", "safetensors float32", "safetensors float16", "torch zip", "torch legacy"],
-)
+    [
+        "tensorflow", "safetensors float32", "safetensors float16", "torch zip", "torch legacy",
+        "torch transposed", "keras 2",
+    ],
+)  # fmt: skip
 def test_one_tensor_at_a_time(tmp_path, format):
     path = write(tmp_path, format)
     builder = FakeBuilder({})

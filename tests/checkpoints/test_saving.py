@@ -108,6 +108,20 @@ def test_unknown_format_and_family(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("dtype", ["int8", "bool", "floaty", 3])
+@pytest.mark.parametrize("format", FORMATS)
+def test_dtypes_that_lose_the_values_are_refused(tmp_path, format, dtype):
+    with pytest.raises(ValueError, match="expected dtype='float32', .*received.*lose their values"):
+        save_checkpoint(FakeBuilder(), tmp_path / "m", format, dtype=dtype)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_mapping_that_names_nothing(tmp_path):
+    with pytest.raises(ValueError, match="names weights or layers of the model .*Embedding-Token"):
+        save_checkpoint(FakeBuilder(), tmp_path / "m", mapping={"Nope": ["x"]})
+    assert not list(tmp_path.iterdir())
+
+
 def test_native_files_need_no_name_table(tmp_path):
     shapes = {"Dense/kernel": (2, 3)}
     saved, other = (FakeBuilder(shapes, seed, family="elmo") for seed in (1, 2))

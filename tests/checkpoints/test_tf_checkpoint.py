@@ -1,5 +1,8 @@
 """TensorFlow checkpoints: written without a session, read by TensorFlow, and found by any file."""
 
+import os
+import re
+
 import keras
 import numpy as np
 import pytest
@@ -68,6 +71,21 @@ def test_every_file_of_a_checkpoint_leads_to_it(tmp_path):
             assert reader.names() == ["a"]
     with open_checkpoint(tmp_path) as reader:  # Google's folders have nothing else
         assert reader.names() == ["a"]
+
+
+@pytest.mark.parametrize("name", ["run[1]", "run*", "what?"])
+def test_a_path_is_no_pattern(tmp_path, name):
+    """TensorFlow would look for run1, and find it."""
+    tf_checkpoint.write(tmp_path / "run1" / "m.ckpt", {"a": np.zeros(2)})
+    tf_checkpoint.write(tmp_path / name / "m.ckpt", {"a": np.ones(2)})
+    with open_checkpoint(tmp_path / name / "m.ckpt") as reader:
+        reader.verify()
+        assert reader.read("a").tolist() == [1, 1]
+        folder = reader._folder.name
+    assert not os.path.exists(folder)
+    (tmp_path / name / "m.ckpt.data-00000-of-00001").unlink()
+    with pytest.raises(CheckpointError, match=re.escape(name)):
+        open_checkpoint(tmp_path / name / "m.ckpt").verify()
 
 
 def test_missing_files_are_named(tmp_path):

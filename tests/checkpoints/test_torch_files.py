@@ -42,6 +42,8 @@ LAYOUTS = {
     "slice": ((2, 3), (6, 2), 6, FLOATS.reshape(4, 6)[1:3, ::2]),
     "tail": ((5,), (1,), 19, FLOATS[19:]),
     "permuted": ((2, 4, 3), (3, 6, 1), 0, FLOATS.reshape(4, 2, 3).transpose(1, 0, 2)),
+    "permuted with a single": ((1, 3, 8), (5, 1, 3), 0, FLOATS.reshape(8, 3).T[None]),
+    "transposed tail": ((2, 2), (1, 2), 20, FLOATS[20:].reshape(2, 2).T),
     "expanded": ((3, 4), (0, 1), 2, np.broadcast_to(FLOATS[2:6], (3, 4))),
     "scalar": ((), (), 7, FLOATS[7]),
     "empty": ((0, 3), (3, 1), 0, np.zeros((0, 3), np.float32)),
@@ -188,6 +190,17 @@ def test_entries_that_zipfile_cannot_read(tmp_path, flag):
     path.write_bytes(data)
     with open_checkpoint(path) as reader, pytest.raises(CheckpointError, match="storage '0' is"):
         reader.verify()
+
+
+def test_names_of_entries_that_are_no_text(tmp_path):
+    path = maker.write_zip(tmp_path / "a.bin", {"a": maker.plain(FLOATS, "0")})
+    data = bytearray(path.read_bytes())
+    name = data.rindex(b"archive/data/0")
+    data[name - 46 + 9] |= 0x08  # the flag that says UTF-8
+    data[name] = 0xF4
+    path.write_bytes(data)
+    with pytest.raises(CheckpointError, match="a.bin.*truncated or damaged"):
+        open_checkpoint(path)
 
 
 def test_only_the_tensor_asked_for_is_read(tmp_path):

@@ -129,6 +129,7 @@ REFUSED = {
     "shape without strides": maker.tensor(STORAGE, (3,), ()),
     "too many axes": maker.tensor(STORAGE, (1,) * 40, (1,) * 40),
     "an expanded giant": maker.tensor(STORAGE, (2**30, 2**30), (0, 0)),
+    "an expanded tensor of megabytes": maker.tensor(STORAGE, (2**21,), (0,)),
     "another dtype outside": Call(
         Name("torch._utils", "_rebuild_tensor_v3"),
         (STORAGE, 0, (6,), (1,), False, {}, Name("torch", "float64")),

@@ -94,6 +94,18 @@ def test_empty_arrays_say_what_they_are_empty_of():
     assert sequence_padding([[], [1.5]]).tolist() == [[0.0], [1.5]]
 
 
+def test_rows_that_are_all_empty():
+    """Sparse labels of spans, in a batch without any."""
+    for dtype in (None, "int32"):
+        padded = sequence_padding([[], []], seq_dims=2, length=(2, 3), dtype=dtype)
+        assert padded.shape == (2, 2, 3) and not padded.any()
+        assert padded.dtype == (dtype or "int64")
+    assert sequence_padding([[], []], seq_dims=2).shape == (2, 0, 0)
+    assert sequence_padding([[], []], seq_dims=3, length=(1, 2, 3), value=7).tolist() == (
+        np.full((2, 1, 2, 3), 7).tolist()
+    )
+
+
 def test_values_and_lengths_that_cannot_be():
     with pytest.raises(ValueError, match="padding value that int64 can hold"):
         sequence_padding([[1]], 2, value=float("nan"))

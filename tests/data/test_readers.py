@@ -82,6 +82,21 @@ def test_bad_table_rows(tmp_path):
         read_table(path, columns=["label"], header=True)
 
 
+def test_long_fields(tmp_path):
+    limit = csv.field_size_limit()
+    path = write(tmp_path / "a.csv", f"text,label\n{'字' * 140_000},1\n短,0\n")
+    rows = read_table(path, delimiter=",", header=True, errors="skip")
+    assert [len(row["text"]) for row in rows] == [140_000, 1]
+    assert csv.field_size_limit() == limit
+
+
+def test_nested_without_end(tmp_path):
+    path = write(tmp_path / "a.json", '{"a": 1}\n' + "[" * 100_000 + "\n")
+    with pytest.raises(RowError, match="line 2: expected one JSON object a line"):
+        read_jsonl(path)
+    assert read_jsonl(path, errors="skip") == [{"a": 1}]
+
+
 @given(st.lists(st.lists(st.text('汉",a\n ', min_size=1), min_size=2, max_size=2), min_size=1))
 def test_csv(tmp_path_factory, rows):
     rows = [[field + "x" for field in row] for row in rows]

@@ -1,5 +1,6 @@
 """Wrong arguments: each message says what was expected, what was found and what to do."""
 
+import numpy as np
 import pytest
 
 from bert4keras_ext.tokenizers import Tokenizer
@@ -29,12 +30,24 @@ def test_missing_special_token(role, name):
         (None, TypeError, "found NoneType"),
         (({"a": 0}, [0]), TypeError, "returns token_dict and keep_tokens: pass the first"),
         ({"a": 0, "b": 0}, ValueError, "found id 0 of both 'a' and 'b'"),
+        ({"a": "5"}, TypeError, "expected a dict from str to int, found 'a': '5'"),
+        ({"a": 5.0}, TypeError, "found 'a': 5.0"),
+        ({"a": None}, TypeError, "found 'a': None"),
+        ({"a": True}, TypeError, "found 'a': True"),
+        ({0: "a"}, TypeError, "found 0: 'a'.*turn a dict from id to token round"),
+        ({"a": -1}, ValueError, "expected ids from 0 to 2147483647, found -1 of 'a'"),
+        ({"a": 2**31}, ValueError, "found 2147483648 of 'a'"),
         ("no/such/file", FileNotFoundError, "expected a vocabulary file"),
     ],
 )
 def test_bad_token_dict(token_dict, kind, message):
     with pytest.raises(kind, match=message):
         Tokenizer(token_dict)
+
+
+def test_ids_of_numpy_become_python_integers():
+    tokenizer = Tokenizer({token: np.int64(i) for token, i in TOKEN_DICT.items()})
+    assert {type(i) for i in tokenizer.encode("ab")[0]} == {int}
 
 
 @pytest.mark.parametrize(

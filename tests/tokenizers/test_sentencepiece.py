@@ -119,6 +119,14 @@ def test_rematch_of_bytes(byte_tokenizer):
     assert spans[-2:] == [[2], []]
 
 
+def test_rematch_of_white_space_in_bytes(byte_tokenizer):
+    tokens = byte_tokenizer.tokenize("a\x85b")
+    assert "<0xC2>" in tokens
+    found = dict(zip(tokens, byte_tokenizer.rematch("a\x85b", tokens)))
+    assert found["<0xC2>"] == found["<0x85>"] == []
+    assert [0] in found.values() and [2] in found.values()
+
+
 def test_rematch_of_a_character_in_several_tokens(byte_tokenizer):
     tokens = byte_tokenizer.tokenize("½")
     assert len([token for token in tokens if token.strip("▁")]) > 2

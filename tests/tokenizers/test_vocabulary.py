@@ -90,14 +90,24 @@ def test_save_refuses_what_would_not_read_back(tmp_path):
     path = tmp_path / "v"
     for token_dict, message in (
         ({"a": 0, "b": 2}, "expected the ids 0 to 1, each once, found id 2 of 'b' where 1 was due"),
-        ({"a": 0, "b": 0}, "found id 0 of 'b' where 1 was due"),
+        ({"a": 0, "b": 0}, "found id 0 of both 'a' and 'b'"),
+        ({}, "expected tokens, found an empty dict"),
+        ({"\ufeffa": 0}, "without a byte order mark"),
         ({"a b": 0}, "expected tokens without white space, found 'a b'"),
         ({"a": 0, "\n": 1}, "expected tokens without white space"),
         ({"a": 0, "": 1}, "expected tokens without white space, found ''"),
     ):
         with pytest.raises(ValueError, match=message):
             save_vocab(path, token_dict)
+    for no_dict in (["a"], {5: 0}, {"a": "0"}, None):
+        with pytest.raises(TypeError, match="expected a dict from"):
+            save_vocab(path, no_dict)
     assert not os.listdir(tmp_path)
+
+
+def test_save_makes_folders(tmp_path):
+    save_vocab(tmp_path / "a" / "b" / "v", {"好": 0})
+    assert load_vocab(tmp_path / "a" / "b" / "v") == {"好": 0}
 
 
 def test_save_is_all_or_nothing(tmp_path, monkeypatch):
