@@ -26,6 +26,7 @@ def check_layer(
     expected_mask=None,
     zero_gradients=(),
     mixed=True,
+    mixed_dtype=None,
     xla=True,
 ):
     """Builds a layer and checks everything a Keras citizen must do.
@@ -43,6 +44,7 @@ def check_layer(
         expected_shape: shape(s) of the output, besides the automatic comparison.
         expected_weights: number of trainable weights.
         expected_mask: array the output's mask must equal, or None to skip.
+        mixed_dtype: of the outputs under mixed precision; None is the compute dtype.
         zero_gradients: ends of the paths of weights whose gradient is zero by mathematics.
 
     Returns:
@@ -68,7 +70,9 @@ def check_layer(
     _check_gradients(layer, inputs, masks, call, zero_gradients)
     if mixed:
         for policy, tolerance in MIXED_TOLERANCE.items():
-            _check_mixed(cls, config, layer, inputs, masks, call, outputs, policy, tolerance)
+            found, dtype = _mixed(cls, config, layer, inputs, masks, call, policy)
+            _close(found, outputs, tolerance)
+            _check_dtype(found, mixed_dtype or dtype)
     arrays = tree.map_structure(ops.convert_to_numpy, outputs)
     return layer, arrays
 
@@ -184,7 +188,8 @@ def _training(layer):
     return {"training": True} if layer._call_has_training_arg else {}
 
 
-def _check_mixed(cls, config, layer, inputs, masks, call, outputs, policy, tolerance):
+def _mixed(cls, config, layer, inputs, masks, call, policy):
+    """The outputs under a policy, and its compute dtype."""
     mixed = cls(**{**config, "dtype": policy})
 
     def lowered(x):
@@ -195,4 +200,10 @@ def _check_mixed(cls, config, layer, inputs, masks, call, outputs, policy, toler
     inputs = tree.map_structure(lowered, inputs)
     _run(mixed, inputs, masks, call)
     mixed.set_weights(layer.get_weights())
-    _close(_run(mixed, inputs, masks, call), outputs, tolerance)
+    return _run(mixed, inputs, masks, call), mixed.compute_dtype
+
+
+def _check_dtype(outputs, expected):
+    for x in tree.flatten(outputs):
+        found = keras.backend.standardize_dtype(x.dtype)
+        assert "float" not in found or found == expected, f"{found} in place of {expected}"

@@ -258,7 +258,7 @@ class RelativePositionTable(Layer):
         )
 
     def call(self, inputs):
-        return ops.convert_to_tensor(self.embeddings)
+        return ops.cast(self.embeddings, self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask=None):
         return None

@@ -20,7 +20,10 @@ def test_cosines_equal_numpy():
 
 
 def test_cosine_citizenship():
-    check_layer(CosineDense, {"units": 3}, X, expected_shape=(5, 3), expected_weights=1)
+    check_layer(
+        CosineDense, {"units": 3}, X, expected_shape=(5, 3), expected_weights=1,
+        mixed_dtype="float32",
+    )  # fmt: skip
 
 
 def test_rejection_citizenship():

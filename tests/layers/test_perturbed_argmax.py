@@ -38,7 +38,8 @@ def test_extreme_scores_are_finite(noise):
 
 
 def test_citizenship():
-    check_layer(PerturbedArgmax, {"noise": "normal", "nodes": 20}, X, expected_shape=(3, 5))
+    config = {"noise": "normal", "nodes": 20}
+    check_layer(PerturbedArgmax, config, X, expected_shape=(3, 5), mixed_dtype="float32")
 
 
 def test_unknown_noises_name_the_known_ones():

@@ -28,13 +28,19 @@ def numpy_angles(positions, dim, base=10000.0):
 @pytest.mark.parametrize("scaling", [None, YARN, {"type": "ntk", "factor": 2.0}])
 def test_citizenship(scaling):
     config = dict(output_dim=8, base=500.0, scaling=scaling)
-    check_layer(RotaryEmbedding, config, X, expected_shape=(1, 5, 8), expected_weights=0)
+    check_layer(
+        RotaryEmbedding, config, X, expected_shape=(1, 5, 8), expected_weights=0,
+        mixed_dtype="float32",
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("axes, ids", [(1, IDS), (2, PLACES)])
 def test_citizenship_with_position_ids(axes, ids):
     config = dict(output_dim=8, axes=axes, custom_position_ids=True)
-    check_layer(RotaryEmbedding, config, X, call={"position_ids": ids}, expected_shape=(2, 5, 8))
+    check_layer(
+        RotaryEmbedding, config, X, call={"position_ids": ids}, expected_shape=(2, 5, 8),
+        mixed_dtype="float32",
+    )  # fmt: skip
 
 
 def test_places_count_from_0_on():
