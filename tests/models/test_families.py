@@ -37,6 +37,8 @@ def compiled(model, **kwargs):
     else:
         loss = "mse"
     model.compile(Adam(1e-2), loss, **kwargs)
+    # As fit does, and train_on_batch does not: else TensorFlow traces the step twice.
+    model.optimizer.build(model.trainable_variables)
     return model
 
 
