@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from bert4keras_ext.checkpoints import safetensors_file, tf_checkpoint
-from bert4keras_ext.checkpoints.arrays import as_array, dtype_of
+from bert4keras_ext.checkpoints.arrays import as_array, dtype_of, is_floating
 from bert4keras_ext.checkpoints.names import table_of, tables_if_known
 from bert4keras_ext.checkpoints.resolve import named_by_hand
 from bert4keras_ext.checkpoints.transforms import IDENTITY, Part
@@ -26,7 +26,8 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
             that ends in .safetensors, or a folder that gets a model.safetensors.
         format: "tensorflow" (published names, read by bert4keras and by Google's code),
             "huggingface" (safetensors in PyTorch's names, read by `transformers`) or "native"
-            (safetensors in our own names, which holds every weight of any model).
+            (safetensors in our own names, which holds every weight of any model). Other formats
+            than "native" hold matrices as the model uses them, LoRA's products added.
         mapping: names given by hand instead of the family's table; as in `load_checkpoint`.
         dtype: store floating-point weights in this dtype, such as "float16"; None keeps each.
 
@@ -36,8 +37,9 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
 
     Raises:
         ValueError: for an unknown format, a dtype that is no floating-point one, a family without
-            names in the format, a mapping that names no weight, or weights that differ although
-            they share a name in the checkpoint.
+            names in the format, a mapping that names no weight, a quantized model in another
+            format than "native", or weights that differ although they share a name in the
+            checkpoint.
 
     Example::
 
@@ -54,6 +56,9 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
             f"expected a mapping that names weights or layers of the model ({list(weights)[:5]} "
             f"..., or {list(builder.layers)[:5]} ...), received one that names none of them"
         )
+    if mapping is not None or format != "native":
+        _check_unquantized(weights, named)
+        weights = _merged(builder, weights, named)
     named = {ours: (name, transform.bind(builder)) for ours, (name, transform) in named.items()}
     unnamed = [name for name in weights if name not in named]
     _warn_of_unnamed([name for name in unnamed if not _computed(builder, name)], format)
@@ -79,6 +84,48 @@ def _named(builder, weights, format, mapping):
     table = table_of(builder.family, format)
     entries = {ours: table.entry(ours) for ours in weights}
     return {ours: entry for ours, entry in entries.items() if entry is not None}
+
+
+def _check_unquantized(weights, named):
+    for ours in named:
+        dtype = dtype_of(weights[ours].dtype)
+        if not is_floating(dtype):
+            raise ValueError(
+                f"expected floating-point weights, received {ours} in {dtype.name}: a quantized "
+                "model has no such weights left. Save it before quantizing, or save this one with "
+                "format='native'"
+            )
+
+
+def _merged(builder, weights, named):
+    """The weights as the layers use them: LoRA's product added, its factors left out."""
+    adapted, inside = {}, set()
+    for layer in _adapted_layers(builder):
+        own = {variable.name: variable for variable in layer.weights}
+        kind = "embeddings" if "lora_embeddings_a" in own else "kernel"
+        factors = [own[f"lora_{kind}_a"], own[f"lora_{kind}_b"]]
+        adapted[id(own[kind])] = _with_product(own[kind], *factors, layer)
+        inside |= {id(factor) for factor in factors}
+    return {
+        ours: adapted.get(id(variable), variable)
+        for ours, variable in weights.items()
+        if id(variable) not in inside or ours in named  # as in a mapping for the factors alone
+    }
+
+
+def _adapted_layers(builder):
+    layers = [x for x in builder.layers.values() if hasattr(x, "_flatten_layers")]
+    inner = [each for layer in layers for each in layer._flatten_layers()]
+    return [each for each in inner if getattr(each, "lora_enabled", False)]
+
+
+def _with_product(base, a, b, layer):
+    # Not `layer.kernel`, which Keras rounds to the compute dtype of mixed precision.
+    def compute():
+        product = as_array(a) @ as_array(b)
+        return as_array(base) + layer.lora_alpha / layer.lora_rank * product
+
+    return LazyArray(tuple(base.shape), dtype_of(base.dtype), compute)
 
 
 def _computed(builder, ours):
@@ -125,7 +172,7 @@ def _tensor(foreign, members):
         return LazyArray(
             tuple(glued),
             dtype_of(variable.dtype),
-            lambda: transform.glue([t.backward(as_array(v)) for _, v, t in members]),
+            lambda: transform.glue([t.backward(_value(v)) for _, v, t in members]),
         )
     return LazyArray(shape, dtype_of(variable.dtype), lambda: _the_only_value(foreign, members))
 
@@ -152,11 +199,15 @@ def _check_parts(foreign, members):
 
 def _the_only_value(foreign, members):
     ours, variable, transform = members[0]
-    value = transform.backward(as_array(variable))
+    value = transform.backward(_value(variable))
     for other, another, its_transform in members[1:]:
-        if not np.array_equal(value, its_transform.backward(as_array(another))):
+        if not np.array_equal(value, its_transform.backward(_value(another))):
             raise ValueError(
                 f"{ours} and {other} share the name {foreign!r} in this format but differ: "
                 "save with format='native'."
             )
     return value
+
+
+def _value(variable):
+    return variable.read() if isinstance(variable, LazyArray) else as_array(variable)

@@ -1,5 +1,6 @@
 """Layers that cut a batch into parts and join it again."""
 
+import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
@@ -35,25 +36,48 @@ class BatchSplit(Layer):
         self.parts = parts
 
     def call(self, inputs):
-        return self._parts_of(inputs)
-
-    def _parts_of(self, x):
-        rows = ops.shape(x)[0]
-        edges = [(rows * k + self.parts - 1) // self.parts for k in range(self.parts + 1)]
-        return [x[start:end] for start, end in zip(edges, edges[1:])]
+        return _parts_of(inputs, self.parts)
 
     def compute_mask(self, inputs, previous_mask=None):
-        return [None] * self.parts if previous_mask is None else self._parts_of(previous_mask)
+        if previous_mask is None:
+            return [None] * self.parts
+        return SplitRows(self.parts)(previous_mask)
 
     def compute_output_shape(self, input_shape):
-        rows = input_shape[0]
-        if rows is None:
-            return [(None, *input_shape[1:])] * self.parts
-        edges = [(rows * k + self.parts - 1) // self.parts for k in range(self.parts + 1)]
-        return [(end - start, *input_shape[1:]) for start, end in zip(edges, edges[1:])]
+        return _shapes_of(input_shape, self.parts)
 
     def get_config(self):
         return {**super().get_config(), "parts": self.parts}
+
+
+@register
+class SplitRows(keras.Operation):
+    """BatchSplit's cut as an operation: a mask without a known batch size is cut in the model.
+
+    Args:
+        parts: number of parts.
+
+    Inputs, output: those of BatchSplit.
+
+    Example:
+
+    >>> [tuple(x.shape) for x in SplitRows(2)(ops.ones((5, 3)))]
+    [(3, 3), (2, 3)]
+    """
+
+    def __init__(self, parts, name=None):
+        super().__init__(name=name)
+        self.parts = parts
+
+    def call(self, inputs):
+        return _parts_of(inputs, self.parts)
+
+    def compute_output_spec(self, inputs):
+        shapes = _shapes_of(inputs.shape, self.parts)
+        return [keras.KerasTensor(shape, dtype=inputs.dtype) for shape in shapes]
+
+    def get_config(self):
+        return {"parts": self.parts, "name": self.name}
 
 
 @register
@@ -77,11 +101,31 @@ class BatchConcat(Layer):
         masks = list(previous_mask) if previous_mask is not None else []
         if all(mask is None for mask in masks):
             return None
-        known = [
-            ops.ones(ops.shape(x)[:2], "bool") if m is None else m for x, m in zip(inputs, masks)
-        ]
+        rank = len(next(mask for mask in masks if mask is not None).shape)
+        known = [_ones(x, rank) if m is None else m for x, m in zip(inputs, masks)]
         return ops.concatenate(known, axis=0)
 
     def compute_output_shape(self, input_shape):
         rows = [shape[0] for shape in input_shape]
         return (None if None in rows else sum(rows), *input_shape[0][1:])
+
+
+def _edges(rows, parts):
+    return [(rows * k + parts - 1) // parts for k in range(parts + 1)]
+
+
+def _parts_of(x, parts):
+    edges = _edges(ops.shape(x)[0], parts)
+    return [x[start:end] for start, end in zip(edges, edges[1:])]
+
+
+def _shapes_of(shape, parts):
+    if shape[0] is None:
+        return [tuple(shape)] * parts
+    edges = _edges(shape[0], parts)
+    return [(end - start, *shape[1:]) for start, end in zip(edges, edges[1:])]
+
+
+def _ones(x, rank):
+    """A mask of nothing, of the first so many axes of x."""
+    return ops.ones_like(x[(..., *[0] * (len(x.shape) - rank))], dtype="bool")

@@ -13,7 +13,7 @@ class Embedding(keras.layers.ReversibleEmbedding):
     ==============  ===============================  =======================================
     mode            inputs                           output
     ==============  ===============================  =======================================
-    "embedding"     ids, int (batch, length)         (batch, length, output_dim)
+    "embedding"     ids (batch, length)              (batch, length, output_dim)
     "dense"         (batch, length, output_dim)      ``x E^T``, (batch, length, input_dim)
     ==============  ===============================  =======================================
 
@@ -22,10 +22,12 @@ class Embedding(keras.layers.ReversibleEmbedding):
         output_dim: width of a row.
         mask_zero: ids of padding are masked.
         padding_id: the id that is padding where it is not 0.
+        weights: the table to start from, (input_dim, output_dim), or a list of it.
+        **kwargs: those of ``keras.layers.ReversibleEmbedding``.
 
     Masks: with ``mask_zero`` the output carries the mask ``ids != padding_id``, except that **the
     first position is never masked**: so no sequence is empty, and a causal row has a key to look
-    at.
+    at. An id without a position, of inputs (batch,), is masked as it is.
     The mask of the "dense" mode's input is passed on.
 
     Raises:
@@ -41,10 +43,22 @@ class Embedding(keras.layers.ReversibleEmbedding):
     Source: weight tying, arXiv 1608.05859.
     """
 
-    def __init__(self, input_dim, output_dim, padding_id=0, **kwargs):
+    def __init__(self, input_dim, output_dim, padding_id=0, weights=None, **kwargs):
         super().__init__(input_dim, output_dim, **kwargs)
         self.supports_masking = True
         self.padding_id = padding_id
+        if weights is not None:  # Keras' own base class would set them before it can build
+            self.build()
+            is_list = isinstance(weights, (list, tuple)) and len(weights) == 1
+            self.set_weights(weights if is_list else [weights])
+
+    def __call__(self, inputs, **kwargs):
+        # Float ids (keras.Input's default) become what they are here, where the mode is known:
+        # `compute_mask`, which does not see it, can then tell ids from hidden states.
+        dtype = keras.backend.standardize_dtype(getattr(inputs, "dtype", "int32"))
+        if "float" in dtype and not self._dense(kwargs.get("mode", "embedding")):
+            inputs = ops.cast(inputs, "int32")
+        return super().__call__(inputs, **kwargs)
 
     def call(self, inputs, mode="embedding"):
         if self._dense(mode):
@@ -71,6 +85,8 @@ class Embedding(keras.layers.ReversibleEmbedding):
         if not self.mask_zero:
             return None
         mask = ops.not_equal(inputs, self.padding_id)
+        if len(mask.shape) == 1:
+            return mask
         return ops.concatenate([ops.ones_like(mask[:, :1]), mask[:, 1:]], axis=1)
 
     def compute_output_shape(self, input_shape, mode="embedding"):

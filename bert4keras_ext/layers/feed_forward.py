@@ -21,7 +21,7 @@ class FeedForward(Layer):
         kernel_initializer: of all projections.
 
     Inputs and output: (batch, ..., dim), of the same shape. The mask is passed on. The
-    projections are Dense layers i0, i1, ... and o.
+    projections are Dense layers ``i0``, ``i1``, ... (``gates``, the list of them) and ``o``.
 
     Example:
 
@@ -49,6 +49,15 @@ class FeedForward(Layer):
         self.gates = [
             self._dense(f"i{i}", units, function) for i, function in enumerate(self.activation)
         ]
+
+    def __getattr__(self, name):
+        # Not attributes: Keras saves a layer under each attribute's name. Python asks here for what
+        # it found nowhere, and that may be `gates` itself, in a copy that is not filled yet.
+        if name[:1] == "i" and name[1:].isdecimal() and "gates" in vars(self):
+            gates = {f"i{i}": gate for i, gate in enumerate(self.gates)}
+            if name in gates:
+                return gates[name]
+        raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _dense(self, name, units, activation=None):
         return Dense(

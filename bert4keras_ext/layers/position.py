@@ -26,6 +26,8 @@ class MergedPositions(Layer):
         self.output_dim = output_dim
         self.merge_mode = merge_mode
         self.custom_position_ids = custom_position_ids
+        # Position 257 is none of bfloat16's numbers: ids must not be cast with the inputs.
+        self.autocast = False
 
     def call(self, inputs, position_ids=None):
         if position_ids is None:
@@ -41,6 +43,7 @@ class MergedPositions(Layer):
         return self.merge(inputs, positions)
 
     def merge(self, inputs, positions):
+        inputs = ops.cast(inputs, self.compute_dtype)
         positions = ops.cast(positions, self.compute_dtype)
         if self.merge_mode == "add":
             return inputs + positions
@@ -205,17 +208,12 @@ class SinusoidalPositionEmbedding(MergedPositions):
     ):
         super().__init__(output_dim, merge_mode, custom_position_ids, **kwargs)
         self.base = base
-        # Position 4097 has no neighbours in bfloat16: ids must not be cast with the inputs.
-        self.autocast = False
 
     def leading_rows(self, length):
         return self.rows(ops.arange(length))
 
     def rows(self, ids):
         return sinusoidal_embeddings(ids, self.output_dim, self.base)
-
-    def merge(self, inputs, positions):
-        return super().merge(ops.cast(inputs, self.compute_dtype), positions)
 
     def get_config(self):
         return {**super().get_config(), "base": self.base}

@@ -21,6 +21,7 @@ from bert4keras_ext.models.checks import (
     check_sizes,
     head_size,
     padding_row,
+    plain,
     table_rows,
 )
 from bert4keras_ext.models.config import RENAMES
@@ -58,7 +59,8 @@ class Transformer(Blocks):
         prefix: put before every layer name (not before names in checkpoints).
         name: name of the Keras model.
 
-    Attributes: ``model``, ``inputs``, ``outputs``, ``input``, ``output``, ``layers`` (by name).
+    Attributes: ``model``; ``inputs`` and ``outputs``, lists; ``input`` and ``output``, the tensor
+    where there is one; ``layers`` (by name).
 
     Raises:
         ValueError: when sizes do not fit together.
@@ -121,7 +123,7 @@ class Transformer(Blocks):
         self.dropout_rate = dropout_rate or 0
         self.attention_dropout_rate = attention_dropout_rate or 0
         self.embedding_size = embedding_size or hidden_size
-        self.sequence_length = sequence_length
+        self.sequence_length = plain(sequence_length)
         self.keep_tokens = keep_tokens
         self.compound_tokens = compound_tokens
         self.residual_attention_scores = residual_attention_scores
@@ -134,6 +136,7 @@ class Transformer(Blocks):
             self.embedding_norm_epsilon = self.head_norm_epsilon = layer_norm_eps
             self.layer_norm_epsilon = layer_norm_eps
         self.layers = {} if layers is None else layers
+        self.used = set()  # names of the layers that `apply` met: others may share the dict
         self.prefix = prefix or ""
         self.name = name
         self.built = False
@@ -191,7 +194,7 @@ class Transformer(Blocks):
         outputs = self.call(inputs)
         self.set_inputs(inputs, additional_input_layers)
         self.set_outputs(outputs)
-        self.model = keras.Model(self.inputs, self.outputs, name=self.name)
+        self.model = keras.Model(self.inputs, self.output, name=self.name)
         self.built = True
 
     def call(self, inputs):
@@ -222,7 +225,7 @@ class Transformer(Blocks):
         Args:
             inputs: tensor or list of tensors; None returns the layer itself.
             layer: the layer class.
-            arguments: keyword arguments of the call.
+            arguments: keyword arguments of the call; of a Lambda, those of its function.
             **kwargs: of the constructor; ``name`` identifies the layer.
         """
         if layer in (Dropout, keras.layers.Dropout) and not self.dropout_rate:
@@ -230,6 +233,9 @@ class Transformer(Blocks):
         is_attention = isinstance(layer, type) and issubclass(layer, ATTENTION)
         if is_attention and self.residual_attention_scores:
             kwargs["return_attention_scores"] = True
+        if layer is keras.layers.Lambda:  # as in bert4keras: its call takes none
+            kwargs["arguments"], arguments = arguments, None
+        kwargs = {key: plain(value) for key, value in kwargs.items()}
         name = kwargs["name"] = self.prefixed(kwargs.get("name"))
         if name not in self.layers:
             created = layer(**kwargs)
@@ -237,6 +243,7 @@ class Transformer(Blocks):
             self.layers[name] = created
         elif layer is not None:
             check_reuse(self.layers[name], kwargs)
+        self.used.add(name)
         if inputs is None:
             return self.layers[name]
         arguments = {k: v for k, v in (arguments or {}).items() if v is not None}
@@ -272,8 +279,8 @@ class Transformer(Blocks):
 
     def set_outputs(self, outputs):
         outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-        self.outputs = outputs if len(outputs) > 1 else outputs[0]
-        self.output = self.outputs
+        self.outputs = outputs
+        self.output = outputs if len(outputs) > 1 else outputs[0]
 
     # ---- weights --------------------------------------------------------------------------
 
@@ -283,14 +290,28 @@ class Transformer(Blocks):
         return {"Embedding-Token/embeddings": 0}
 
     def named_weights(self):
-        """{"Embedding-Token/embeddings": variable, ...}: every weight, without the prefix."""
+        """{"Embedding-Token/embeddings": variable, ...}: every weight, without the prefix.
+
+        Those of LoRA come last in their layer, where no list of published names reaches.
+        """
         weights = {}
-        for name, layer in self.layers.items():
+        for name, layer in self._own_layers().items():
             short = name.removeprefix(self.prefix)
-            for variable in getattr(layer, "weights", ()):  # inputs are kept there as well
+            # Inputs are kept among the layers as well.
+            for variable in sorted(getattr(layer, "weights", ()), key=_is_lora):
                 inner = variable.path.split(f"{layer.name}/", 1)[-1]
                 weights[f"{short}/{inner}"] = variable
         return weights
+
+    def _own_layers(self):
+        """Those of ``layers`` that belong to this model; another one's may be there as well."""
+        # A model made of two builders' parts, such as T5, applies no layer itself.
+        parts = {id(layer) for layer in self.model.layers} if self.built else set()
+        return {
+            name: layer
+            for name, layer in self.layers.items()
+            if name.startswith(self.prefix) and (name in self.used or id(layer) in parts)
+        }
 
     def variable_mapping(self):
         """{layer name: [published TensorFlow names, in the order of the layer's weights]}.
@@ -314,3 +335,7 @@ class Transformer(Blocks):
     def save_weights_as_checkpoint(self, filename, mapping=None, dtype=None):
         """Writes a TensorFlow checkpoint in the published names."""
         save_checkpoint(self, filename, mapping=mapping or self._own_mapping(), dtype=dtype)
+
+
+def _is_lora(variable):
+    return variable.name.startswith("lora_")

@@ -15,6 +15,11 @@ def check_sizes(**sizes):
             )
 
 
+def plain(value):
+    """A NumPy number as Python's own, which is all that Keras' layers take as a size."""
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def check_rates(**rates):
     """Raises ValueError for a dropout rate outside 0 <= rate < 1; None is passed over."""
     for name, rate in rates.items():

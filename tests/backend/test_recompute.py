@@ -110,3 +110,13 @@ def test_the_switch_is_read_at_construction():
     assert FeedForward(4).recompute and FeedForward(4).get_config()["recompute"]
     set_recompute(False)
     assert "recompute" not in FeedForward(4).get_config()
+
+
+def test_an_upstream_gradient_without_values():
+    """A distribution strategy hands the last batch out so, where it has fewer rows than devices."""
+    layer = FeedForward(16, recompute=True)
+    x = tf.zeros((0, 6, 8))
+    with tf.GradientTape() as tape:
+        y = layer(x, training=True)
+    gradients = tape.gradient(y, [w.value for w in layer.trainable_weights])
+    assert len(gradients) == 4 and not any(np.any(g) for g in gradients)

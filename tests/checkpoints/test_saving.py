@@ -7,6 +7,7 @@ import sys
 import textwrap
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -23,6 +24,7 @@ from bert4keras_ext.checkpoints import (
 )
 from bert4keras_ext.checkpoints.names import TABLES, NameTable
 from bert4keras_ext.checkpoints.transforms import Part
+from bert4keras_ext.models import build_transformer_model
 from tests.checkpoints.fake import FakeBuilder, assert_same, bert_shapes
 
 FORMATS = ["tensorflow", "huggingface", "native"]
@@ -150,6 +152,95 @@ def test_fused_tensors_need_all_parts(tmp_path, monkeypatch):
     builder = FakeBuilder({"A/q/kernel": (2, 2), "A/v/kernel": (2, 2)}, family="fused")
     with pytest.raises(ValueError, match=r"'qkv' needs parts 0 to 2, the model has \[0, 2\]"):
         save_checkpoint(builder, tmp_path / "m.ckpt")
+
+
+# ---- LoRA and quantized models ------------------------------------------------------------
+
+CONFIG = dict(vocab_size=20, hidden_size=8, num_hidden_layers=2, num_attention_heads=2,
+              intermediate_size=12, hidden_act="gelu", max_position=6)  # fmt: skip
+TOKENS = np.array([[2, 7, 9, 3, 11, 3]])
+
+
+def built(checkpoint=None, **kwargs):
+    keras.utils.set_random_seed(checkpoint is None)
+    return build_transformer_model(
+        CONFIG, checkpoint, with_mlm="linear", return_keras_model=False, **kwargs
+    )
+
+
+def output(builder):
+    return np.array(builder.model([TOKENS, 0 * TOKENS]), "float32")
+
+
+def adapt(builder, seed=0):
+    """Enables LoRA everywhere, with an alpha of its own, and gives its weights values."""
+    for layer in builder.model._flatten_layers():
+        if isinstance(layer, (keras.layers.Dense, keras.layers.Embedding)):
+            layer.enable_lora(2, lora_alpha=3)
+    rng = np.random.default_rng(seed)
+    for variable in builder.model.trainable_weights:
+        if "lora" in variable.path:
+            variable.assign(rng.normal(0, 0.3, variable.shape))
+    return builder
+
+
+@pytest.mark.parametrize("format", ["tensorflow", "huggingface"])
+def test_lora_is_merged_into_published_names(tmp_path, format, caplog):
+    saved, path = built(), tmp_path / PATHS[format]
+    before = output(saved)
+    after = output(adapt(saved))
+    assert np.abs(after - before).max() > 0.1
+    save_checkpoint(saved, path, format)
+    assert "no name" not in caplog.text
+    np.testing.assert_allclose(output(built(path)), after, atol=1e-5)
+
+
+def test_lora_is_merged_for_names_given_by_hand(tmp_path):
+    """A list of names as bert4keras has it, which knows nothing of LoRA's weights."""
+    mapping = {**built().variable_mapping(), "MLM-Norm": ["beta", "gamma"]}
+    saved = adapt(built())
+    save_checkpoint(saved, tmp_path / "m.ckpt", mapping=mapping)
+    other = built()
+    load_checkpoint(other, tmp_path / "m.ckpt", mapping)
+    np.testing.assert_allclose(output(other), output(saved), atol=1e-5)
+    factors = {"Pooler-Dense/none": "a", "MLM-Dense/lora_kernel_a": "b"}
+    save_checkpoint(saved, tmp_path / "factors.ckpt", mapping=factors)
+    with open_checkpoint(tmp_path / "factors.ckpt") as reader:
+        assert reader.names() == ["b"]
+
+
+def test_lora_in_mixed_precision_loses_no_digits(tmp_path):
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    saved = adapt(built())
+    for variable in saved.model.trainable_weights:
+        variable.assign(0 * variable)
+    save_checkpoint(saved, tmp_path / "m.ckpt")
+    with open_checkpoint(tmp_path / "m.ckpt") as reader:
+        found = reader.read("bert/embeddings/word_embeddings")
+    np.testing.assert_array_equal(found, saved.named_weights()["Embedding-Token/embeddings"])
+
+
+def test_lora_stays_apart_in_native_files(tmp_path):
+    saved, other = adapt(built()), adapt(built(), seed=1)
+    save_checkpoint(saved, tmp_path, "native")
+    load_checkpoint(other, tmp_path)
+    for ours, variable in saved.named_weights().items():
+        np.testing.assert_array_equal(other.named_weights()[ours], variable, err_msg=ours)
+    assert any("lora" in ours for ours in saved.named_weights())
+
+
+@pytest.mark.parametrize("mode", ["int8", "int4"])
+def test_quantized_models_have_no_published_form(tmp_path, mode):
+    builder = built()
+    builder.model.quantize(mode)
+    message = "received Embedding-Token/embeddings in int8.*before quantizing"
+    for format in ("tensorflow", "huggingface"):
+        with pytest.raises(ValueError, match=message):
+            save_checkpoint(builder, tmp_path / PATHS[format], format)
+    with pytest.raises(ValueError, match=message):
+        mapping = {"Embedding-Token/embeddings": "words"}
+        save_checkpoint(builder, tmp_path / "m.ckpt", mapping=mapping)
+    assert not list(tmp_path.iterdir())
 
 
 # ---- complete files only ------------------------------------------------------------------

@@ -41,3 +41,32 @@ def test_in_a_model_of_any_batch_size(tmp_path):
 def test_no_parts_are_refused():
     with pytest.raises(ValueError, match="parts expects 1 or more, received 0"):
         BatchSplit(0)
+
+
+def test_masks_in_a_functional_model(tmp_path):
+    tokens = keras.Input((None,), dtype="int32")
+    states = keras.layers.Embedding(9, 4, mask_zero=True)(tokens)
+    # The attention takes the masks as arguments: they are a part of the model.
+    attention = keras.layers.MultiHeadAttention(2, 4)
+    parts = [attention(part, part) for part in BatchSplit(2)(states)]
+    mean = keras.layers.GlobalAveragePooling1D()
+    model, whole = (
+        keras.Model(tokens, mean(x)) for x in (BatchConcat()(parts), attention(states, states))
+    )
+    ids = np.array([[1, 2, 0], [3, 0, 0], [4, 5, 6]])
+    model.compile("sgd", "mse")
+    model.fit(ids, np.zeros((3, 4)), verbose=0)
+    wanted = whole.predict(ids, verbose=0)
+    model.save(tmp_path / "m.keras")
+    for found in (model, keras.models.load_model(tmp_path / "m.keras")):
+        np.testing.assert_allclose(found.predict(ids, verbose=0), wanted, atol=1e-6)
+
+
+def test_a_batch_without_a_mask_counts_as_unmasked_in_a_functional_model():
+    tokens, states = keras.Input((None,), dtype="int32"), keras.Input((None, 4))
+    embedding = keras.layers.Embedding(9, 4, mask_zero=True)
+    joined = BatchConcat()([embedding(tokens), states])
+    model = keras.Model([tokens, states], keras.layers.GlobalAveragePooling1D()(joined))
+    found = model([np.array([[3, 0, 0]]), X[:1, :, [0, 0, 1, 1]]])
+    np.testing.assert_allclose(found[0], embedding.get_weights()[0][3], atol=1e-6)
+    np.testing.assert_allclose(found[1], X[0, :, [0, 0, 1, 1]].mean(1), atol=1e-6)

@@ -71,3 +71,39 @@ def test_int8_keeps_both_modes():
 def test_an_unknown_mode_is_named():
     with pytest.raises(ValueError, match="'embedding' or 'dense', received 'tied'"):
         Embedding(7, 4)(ops.array([[1]]), mode="tied")
+
+
+def test_float_ids_have_the_mask_of_ids(tmp_path):
+    """keras.Input is float32 where nobody says otherwise; the length may equal output_dim."""
+    inputs = keras.Input((None,))
+    layer = Embedding(7, 4, mask_zero=True)
+    model = keras.Model(inputs, keras.layers.GlobalAveragePooling1D()(layer(inputs)))
+    model.save(tmp_path / "m.keras")
+    table, ids = layer.get_weights()[0], np.array([[5, 2, 0, 0], [1, 0, 3, 4]], "float32")
+    wanted = [table[[5, 2]].mean(0), table[[1, 3, 4]].mean(0)]
+    for found in (model, keras.models.load_model(tmp_path / "m.keras")):
+        np.testing.assert_allclose(found.predict(ids, verbose=0), wanted, atol=1e-6)
+
+
+def test_states_without_a_mask_get_none():
+    layer = Embedding(7, 4, mask_zero=True)
+    logits = layer(ops.zeros((2, 4)), mode="dense")
+    assert logits.shape == (2, 7) and keras.src.backend.get_keras_mask(logits) is None
+
+
+def test_one_id_a_row():
+    inputs = keras.Input((), dtype="int32")
+    layer = Embedding(7, 4, mask_zero=True)
+    model = keras.Model(inputs, layer(inputs))
+    assert model(np.array([3, 0])).shape == (2, 4)
+    np.testing.assert_array_equal(layer.compute_mask(ops.array([3, 0])), [True, False])
+
+
+@pytest.mark.parametrize("is_list", [True, False])
+def test_weights_to_start_from(is_list):
+    table = np.random.default_rng(0).normal(size=(9, 4)).astype("float32")
+    layer = Embedding(9, 4, weights=[table] if is_list else table)
+    np.testing.assert_array_equal(layer(ops.array([[1, 8]]))[0], table[[1, 8]])
+    stock = keras.layers.Embedding(9, 4, weights=[table])
+    assert "weights" not in layer.get_config() and "weights" not in stock.get_config()
+    assert Embedding.from_config(layer.get_config()).output_dim == 4

@@ -1,5 +1,8 @@
 """FeedForward, plain and gated."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 
@@ -38,3 +41,14 @@ def test_gelu_is_resolved_at_construction_and_kept_in_the_config():
     set_gelu("erf")
     assert layer.get_config()["activation"] == ["gelu_tanh"]
     assert FeedForward.from_config(layer.get_config()).activation == layer.activation
+
+
+def test_the_projections_have_names(tmp_path):
+    layer = FeedForward(12, activation=["gelu", "linear"])
+    layer.build((None, 4))
+    for one in (layer, copy.deepcopy(layer), pickle.loads(pickle.dumps(layer))):
+        assert [one.i0, one.i1] == one.gates and one.o.units == 4
+        for name in ("i2", "i", "i00", "gate"):
+            with pytest.raises(AttributeError, match=f"no attribute '{name}'"):
+                getattr(one, name)
+    assert not {"i0", "i1"} & set(dir(layer))  # Keras saves a layer under each attribute's name

@@ -122,3 +122,18 @@ def test_sinusoids_refuse_an_odd_width():
 def test_hierarchical_that_would_divide_by_zero(hierarchical):
     with pytest.raises(ValueError, match="hierarchical_position.* between 0 and 1, received"):
         PositionEmbedding(input_dim=8, output_dim=4, hierarchical=hierarchical)
+
+
+@pytest.mark.parametrize("cls", [PositionEmbedding, SinusoidalPositionEmbedding])
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "float16"])
+def test_float_ids_are_not_rounded_in_half_precision(cls, mode, policy):
+    config = {"input_dim": 4000} if cls is PositionEmbedding else {}
+    config |= dict(output_dim=2, merge_mode=mode, custom_position_ids=True, dtype=policy)
+    if cls is PositionEmbedding:
+        config["embeddings_initializer"] = "normal"
+    layer, ids = cls(**config), np.array([[257, 2049, 3001]])
+    x = np.ones((1, 3, 2), "float32")
+    found = layer([x, ids.astype("float32")])
+    assert found.dtype == layer.compute_dtype
+    np.testing.assert_array_equal(found, layer([x, ids]))

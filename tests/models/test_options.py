@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from bert4keras_ext.backend import set_gelu
+from bert4keras_ext.checkpoints import save_checkpoint
 from bert4keras_ext.layers import MultiHeadAttention
 from bert4keras_ext.models import BERT, build_transformer_model, register_model
 from bert4keras_ext.models.registry import MODELS
@@ -310,3 +311,42 @@ def test_a_causal_model_without_a_head(application):
 def test_an_empty_checkpoint_path_is_no_wish_for_random_weights():
     with pytest.raises(ValueError, match="for random weights pass None"):
         build_transformer_model(CONFIG, "")
+
+
+def test_outputs_are_a_list_and_output_is_the_tensor():
+    one, two = build(), build(with_nsp=True, with_mlm=True)
+    assert isinstance(one.outputs, list) and one.outputs[0] is one.output
+    assert isinstance(two.output, list) and two.outputs is two.output and len(two.outputs) == 2
+    assert one.model.output_shape == (None, None, 16)  # and not a list of it
+
+
+def test_arguments_of_a_lambda_are_those_of_its_function():
+    class Picking(BERT):
+        def apply_final_layers(self, inputs):
+            pick = {"function": lambda x, k=0: x[:, k], "mask": lambda x, mask: None}
+            return self.apply(inputs, keras.layers.Lambda, {"k": 2}, **pick, name="Pick")
+
+    plain, picking = build(), build(model=Picking)
+    picking.model.set_weights(plain.model.get_weights())
+    np.testing.assert_allclose(predict(picking), predict(plain)[:, 2], atol=1e-6)
+
+
+def test_sizes_may_be_numpys(tmp_path):
+    sizes = {k: np.int64(v) for k, v in CONFIG.items() if isinstance(v, int)}
+    options = dict(sequence_length=np.int32(6), embedding_size=np.int64(8), with_nsp=True)
+    model = build_transformer_model({**CONFIG, **sizes}, dropout_rate=np.float32(0.5), **options)
+    model.save(tmp_path / "m.keras")
+    assert keras.models.load_model(tmp_path / "m.keras").input_shape == [(None, 6)] * 2
+
+
+def test_layers_of_another_model_in_a_shared_dict_are_not_its_own(tmp_path, caplog):
+    first = build(with_mlm=True)
+    for prefix in ("B-", None):
+        second = build(layers=first.layers, prefix=prefix)
+        assert set(second.named_weights()) == set(build().named_weights())
+    assert set(first.named_weights()) == set(build(with_mlm=True).named_weights())
+    save_checkpoint(first, tmp_path, "native")
+    with_prefix = build(layers=first.layers, prefix="B-", with_mlm=True)
+    with_prefix.load_weights_from_checkpoint(tmp_path)
+    assert "no name" not in caplog.text
+    np.testing.assert_array_equal(predict(with_prefix), predict(first))
