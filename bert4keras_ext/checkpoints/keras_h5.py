@@ -195,7 +195,9 @@ def load_keras_weights(model, reader):
     """Loads a `.weights.h5` into the model that it was saved from, all of it or nothing.
 
     The model's present weights are first written to a temporary file: its layout is what the file
-    has to have, and its contents bring the model back if loading fails after all.
+    has to have, and its contents bring the model back if loading fails after all. Keras assigns the
+    weights, which takes up to three times the largest tensor besides the model (other formats: it
+    once).
 
     Args:
         model: the Keras model.

@@ -19,8 +19,9 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 10
 
-# A conditional norm's matrices: the last ones start at zero, so that it starts as the plain norm.
-_NEUTRAL = r".*/(beta|gamma|hidden)_dense/kernel"
+# A conditional norm's matrices and LoRA's: the last ones start at zero, so that the layer starts as
+# the plain one.
+_NEUTRAL = r".*/((beta|gamma|hidden)_dense/kernel|lora_\w+)"
 
 
 @dataclass
