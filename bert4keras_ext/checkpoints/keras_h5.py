@@ -214,7 +214,8 @@ def load_keras_weights(model, reader):
         model.save_weights(backup)
         with KerasWeightsReader(backup) as own:
             _compare(own, reader)
-        reader.verify()
+        names = [name for name in reader.names() if not _of_optimizer(name)]
+        reader.verify(names)  # only what has been compared: others may claim any size
         try:
             model.load_weights(reader.path)
         except BaseException as error:  # Ctrl-C too must leave no mixture
@@ -224,7 +225,7 @@ def load_keras_weights(model, reader):
             raise CheckpointError(
                 f"Keras cannot load {reader.path!r} into this model, which is as it was: {error}"
             ) from error
-    return [name for name in reader.names() if not _of_optimizer(name)]
+    return names
 
 
 def _compare(own, found):
