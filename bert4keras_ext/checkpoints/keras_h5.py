@@ -1,8 +1,6 @@
 """Keras' HDF5 files: `.weights.h5` of Keras 3, and `.h5` of Keras 2 with its layer names."""
 
 import contextlib
-import os
-import tempfile
 
 import numpy as np
 
@@ -115,7 +113,7 @@ class KerasWeightsReader(H5Reader):
     """Reads a `.weights.h5` of Keras 3, which numbers layers by class instead of naming them.
 
     Its names ("layers/dense_2/vars/0") say nothing without the model that wrote them, so
-    `load_keras_weights` loads it through the model.
+    `keras_weights.load_keras_weights` loads it with the model's help.
     """
 
     format = "Keras .weights.h5"
@@ -189,70 +187,6 @@ def _names_in(group, key):
         names += [_text(name) for name in group.attrs[f"{key}{part}"]]
         part += 1
     return names
-
-
-def load_keras_weights(model, reader):
-    """Loads a `.weights.h5` into the model that it was saved from, all of it or nothing.
-
-    The model's present weights are first written to a temporary file: its layout is what the file
-    has to have, and its contents bring the model back if loading fails after all. Keras assigns the
-    weights, which takes up to three times the largest tensor besides the model (other formats: it
-    once).
-
-    Args:
-        model: the Keras model.
-        reader: an open `KerasWeightsReader`.
-
-    Returns:
-        The names of the loaded tensors.
-
-    Raises:
-        CheckpointError: if the file is of another model or damaged; the model is then as it was.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        backup = os.path.join(folder, "backup.weights.h5")
-        model.save_weights(backup)
-        with KerasWeightsReader(backup) as own:
-            _compare(own, reader)
-        names = [name for name in reader.names() if not _of_optimizer(name)]
-        reader.verify(names)  # only what has been compared: others may claim any size
-        try:
-            model.load_weights(reader.path)
-        except BaseException as error:  # Ctrl-C too must leave no mixture
-            model.load_weights(backup)
-            if not isinstance(error, Exception):
-                raise
-            raise CheckpointError(
-                f"Keras cannot load {reader.path!r} into this model, which is as it was: {error}"
-            ) from error
-    return names
-
-
-def _compare(own, found):
-    expected = {name: own.shape(name) for name in own.names() if not _of_optimizer(name)}
-    present = {name: found.shape(name) for name in found.names() if not _of_optimizer(name)}
-    problems = [f"missing: {name} {expected[name]}" for name in expected if name not in present]
-    problems += [
-        f"not in the model: {name} {present[name]}" for name in present if name not in expected
-    ]
-    problems += [
-        f"of another shape: {name}, expected {shape}, found {present[name]}"
-        for name, shape in expected.items()
-        if present.get(name, shape) != shape
-    ]
-    if problems:
-        shown = "\n  ".join(problems[:10])
-        raise CheckpointError(
-            f"Cannot load {found.format} {found.path!r} into this model, which is as it was. "
-            f"{len(problems)} differences:\n  {shown}\n"
-            "This format has no layer names: it fits only the very model that save_weights was "
-            "called on (a head on top counts). Build that model and call its load_weights, "
-            "or save with save_checkpoint, which keeps names."
-        )
-
-
-def _of_optimizer(name):
-    return name.split("/")[0] == "optimizer"
 
 
 def _text(name):

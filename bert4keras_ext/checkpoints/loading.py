@@ -8,7 +8,8 @@ import numpy as np
 
 from bert4keras_ext.checkpoints.arrays import assign, dtype_of
 from bert4keras_ext.checkpoints.detect import open_checkpoint
-from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader, load_keras_weights
+from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader
+from bert4keras_ext.checkpoints.keras_weights import load_keras_weights
 from bert4keras_ext.checkpoints.names import tables_if_known
 from bert4keras_ext.checkpoints.problems import check
 from bert4keras_ext.checkpoints.reader import Reader

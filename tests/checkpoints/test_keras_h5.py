@@ -5,8 +5,14 @@ import keras
 import numpy as np
 import pytest
 
-from bert4keras_ext.checkpoints import CheckpointError, load_checkpoint, open_checkpoint
+from bert4keras_ext.checkpoints import (
+    CheckpointError,
+    keras_weights,
+    load_checkpoint,
+    open_checkpoint,
+)
 from bert4keras_ext.checkpoints.arrays import dtype_of
+from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader
 from bert4keras_ext.checkpoints.resolve import layers_of
 from tests.checkpoints.fake import FakeBuilder, assert_same
 
@@ -34,10 +40,11 @@ def weights(model):
     return {str(i): weight for i, weight in enumerate(model.get_weights())}
 
 
-def test_weights_h5_loads_through_the_model(tmp_path):
+def test_weights_h5_loads_weight_by_weight(tmp_path, monkeypatch):
     path = tmp_path / "best.weights.h5"
     saved, other = randomised(small_model(), 1), randomised(small_model(), 2)
     saved.save_weights(path)
+    monkeypatch.setattr(other, "load_weights", None)  # Keras is not asked
     report = load_checkpoint(ModelBuilder(other), path)
     assert_same(weights(other), weights(saved))
     assert report.format == "Keras .weights.h5" and len(report.loaded) == 8
@@ -75,11 +82,78 @@ def test_weights_h5_of_another_model(tmp_path, other, message):
     assert_same(weights(model), before)
 
 
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_failure_on_the_way_is_undone(tmp_path, monkeypatch, error):
+    path = tmp_path / "best.weights.h5"
+    small_model().save_weights(path)
+    model = randomised(small_model(), 4)
+    before = weights(model)
+    read_into, changed = KerasWeightsReader.read_into, []
+
+    def broken(reader, name, out):
+        if name.startswith("layers/layer_normalization_1"):
+            changed.append(not np.array_equal(model.get_weights()[0], before["0"]))
+            raise error("disk")
+        read_into(reader, name, out)
+
+    monkeypatch.setattr(KerasWeightsReader, "read_into", broken)
+    with pytest.raises(error, match="disk"):
+        load_checkpoint(ModelBuilder(model), path)
+    assert changed == [True]
+    assert_same(weights(model), before)
+
+
+def test_layers_that_write_what_is_no_weight_are_left_to_keras(tmp_path):
+    """With LoRA Keras saves the sum; so the file fits a model without."""
+    path = tmp_path / "best.weights.h5"
+    saved, other = randomised(small_model(), 1), small_model()
+    saved.layers[1].enable_lora(2)
+    randomised(saved, 2)
+    saved.save_weights(path)
+    load_checkpoint(ModelBuilder(other), path)
+    x = np.ones((2, 4), "float32")
+    np.testing.assert_allclose(other(x), saved(x), atol=1e-6)
+    again = small_model()
+    again.layers[1].enable_lora(2)
+    load_checkpoint(ModelBuilder(again), path)
+    np.testing.assert_allclose(again(x), saved(x), atol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+@pytest.mark.parametrize("saved_dtype", ["float32", "float16", "bfloat16"])
+def test_weights_h5_into_another_precision(tmp_path, saved_dtype, dtype):
+    path = tmp_path / "best.weights.h5"
+    keras.config.set_dtype_policy(saved_dtype)
+    saved = randomised(small_model(), 1)
+    saved.save_weights(path)
+    keras.config.set_dtype_policy(dtype)
+    other = small_model()
+    load_checkpoint(ModelBuilder(other), path)
+    for mine, its in zip(other.get_weights(), saved.get_weights()):
+        assert mine.dtype == dtype_of(dtype)
+        np.testing.assert_array_equal(mine, its.astype(mine.dtype))
+
+
+def test_a_trained_model_gets_its_optimizer_back(tmp_path):
+    path = tmp_path / "best.weights.h5"
+    models = [small_model(), small_model()]
+    for model in models:
+        model.compile("adam", "mse")
+        model.fit(
+            np.ones((2, 4)), np.ones((2, 3)), verbose=0, epochs=3 if model is models[0] else 1
+        )
+    models[0].save_weights(path)
+    load_checkpoint(ModelBuilder(models[1]), path)
+    assert int(models[1].optimizer.iterations) == 3
+    assert_same(weights(models[1]), weights(models[0]))
+
+
 def test_a_failure_inside_keras_is_undone(tmp_path, monkeypatch):
     path = tmp_path / "best.weights.h5"
     small_model().save_weights(path)
     model = randomised(small_model(), 4)
     before = weights(model)
+    monkeypatch.setattr(keras_weights, "_named_variables", lambda model: None)  # another Keras
     load = model.load_weights
 
     def broken(file):

@@ -135,6 +135,41 @@ def test_the_whole_process(tmp_path, format):
     assert peak <= 0.1 * model + largest, (peak / model, largest / model)
 
 
+KERAS_PROCESS = """
+    import sys, keras, numpy
+    from bert4keras_ext.checkpoints import load_checkpoint
+    from tests.checkpoints.fake import FakeBuilder
+
+    def memory(key):
+        rows = open("/proc/self/status").read().splitlines()
+        return next(int(row.split()[1]) * 1024 for row in rows if row.startswith(key))
+
+    def load(rows, width, depth):
+        layers = [keras.layers.Embedding(rows, width), *map(keras.layers.Dense, depth * [width])]
+        builder = FakeBuilder({{}})
+        builder.model = keras.Sequential([keras.Input((None,)), *layers])
+        builder.model.save_weights("{path}")
+        open("/proc/self/clear_refs", "w").write("5")  # the peak begins anew
+        before = memory("VmRSS")
+        load_checkpoint(builder, "{path}")
+        return memory("VmHWM") - before, 4 * builder.model.count_params(), 4 * rows * width
+
+    load(10, 4, 2)  # imports are not measured
+    print(*load(20_000, 512, 40))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
+def test_the_whole_process_with_keras_weights(tmp_path):
+    code = textwrap.dedent(KERAS_PROCESS).format(path=tmp_path / "a.weights.h5")
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=Path(__file__).parents[2]
+    )
+    assert run.returncode == 0, run.stderr[-2000:]
+    peak, model, largest = map(int, run.stdout.split()[-3:])
+    assert peak <= 0.1 * model + largest, (peak / model, largest / model)
+
+
 def test_writing_safetensors_streams(tmp_path):
     tensors = {
         str(i): LazyArray((250_000,), np.dtype("float32"), lambda: np.ones(250_000, "float32"))
