@@ -11,13 +11,22 @@ from bert4keras_ext.checkpoints.arrays import assign, dtype_of, is_floating
 from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader
 from bert4keras_ext.checkpoints.reader import CheckpointError
 
+# Whose way to load weights is to assign them, in the order in which they are saved.
+_PLAIN = {
+    cls.load_own_variables
+    for cls in (
+        keras.layers.Layer, keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding,
+    )
+}  # fmt: skip
+
 
 def load_keras_weights(model, reader):
     """Loads a `.weights.h5` into the model that it was saved from, all of it or nothing.
 
-    Weight by weight, where the model's own weights tell their names in such a file. Otherwise
-    (quantized models, LoRA, layers that write what is no weight of theirs, or an optimizer in both)
-    Keras loads it, which takes up to three times the largest tensor besides the model.
+    Weight by weight, where the model's own weights tell their names in such a file and its layers
+    do no more than assign them. Otherwise (quantized models, LoRA, layers that save or load in a
+    way of their own, as Normalization does, or an optimizer in both) Keras loads it, which takes up
+    to three times the largest tensor besides the model.
 
     Args:
         model: the Keras model.
@@ -70,10 +79,11 @@ def _named_variables(model):
             _save_state(model, notes, None, "", set())
         finally:
             notes.close()
+        loaders = {type(layer).load_own_variables for layer in model._flatten_layers()}
     except (ImportError, AttributeError, TypeError, ValueError):
         return None
-    is_plain = all(isinstance(value, keras.Variable) for value in notes.found.values())
-    return notes.found if is_plain else None
+    are_weights = all(isinstance(value, keras.Variable) for value in notes.found.values())
+    return notes.found if are_weights and loaders <= _PLAIN else None
 
 
 def _is_readable(dtype, variable):

@@ -1,9 +1,11 @@
 """A builder without a model: BERT's weight names and shapes, and variables to load into."""
 
+import h5py
 import keras
 import numpy as np
 
 from bert4keras_ext.checkpoints.names import table_of
+from bert4keras_ext.checkpoints.resolve import layers_of
 from bert4keras_ext.checkpoints.saving import _tensors
 
 SIZES = {"vocab": 11, "hidden": 8, "inner": 12, "positions": 7, "segments": 2, "layers": 2}
@@ -85,3 +87,22 @@ def assert_same(values, others):
     assert values.keys() == others.keys()
     for name, value in values.items():
         np.testing.assert_array_equal(value, others[name], err_msg=name)
+
+
+def write_keras2(path, builder, whole_model=False, leave_out=(), prefix=""):
+    """The layout of Keras 2: a group a layer, the order of its weights in an attribute."""
+    with h5py.File(path, "w") as file:
+        group = file.create_group("model_weights") if whole_model else file
+        layers = {
+            prefix + layer: names
+            for layer, names in layers_of(builder.variables).items()
+            if layer not in leave_out
+        }
+        group.attrs["layer_names"] = [name.encode() for name in (*layers, "Input-Token")]
+        group.create_group("Input-Token").attrs["weight_names"] = []
+        for layer, names in layers.items():
+            inside = group.create_group(layer)
+            foreign = [f"{layer}/weight_{9 - i}:0" for i in range(len(names))]
+            inside.attrs["weight_names"] = [name.encode() for name in foreign]
+            for name, ours in zip(foreign, names):
+                inside[name] = keras.ops.convert_to_numpy(builder.variables[ours])

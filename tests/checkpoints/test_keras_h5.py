@@ -13,8 +13,7 @@ from bert4keras_ext.checkpoints import (
 )
 from bert4keras_ext.checkpoints.arrays import dtype_of
 from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader
-from bert4keras_ext.checkpoints.resolve import layers_of
-from tests.checkpoints.fake import FakeBuilder, assert_same
+from tests.checkpoints.fake import FakeBuilder, assert_same, write_keras2
 
 
 def small_model(units=3, depth=2):
@@ -119,6 +118,20 @@ def test_layers_that_write_what_is_no_weight_are_left_to_keras(tmp_path):
     np.testing.assert_allclose(again(x), saved(x), atol=1e-6)
 
 
+def test_layers_that_load_in_their_own_way_are_left_to_keras(tmp_path):
+    """Normalization works out what it divides by when it has loaded."""
+    path = tmp_path / "best.weights.h5"
+    rows = np.random.default_rng(0).normal(3, 2, size=(20, 4)).astype("float32")
+    saved, other = (
+        keras.Sequential([keras.Input((4,)), keras.layers.Normalization(), keras.layers.Dense(3)])
+        for _ in range(2)
+    )
+    saved.layers[0].adapt(rows)
+    saved.save_weights(path)
+    load_checkpoint(ModelBuilder(other), path)
+    np.testing.assert_allclose(other(rows), saved(rows), atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
 @pytest.mark.parametrize("saved_dtype", ["float32", "float16", "bfloat16"])
 def test_weights_h5_into_another_precision(tmp_path, saved_dtype, dtype):
@@ -165,25 +178,6 @@ def test_a_failure_inside_keras_is_undone(tmp_path, monkeypatch):
     with pytest.raises(CheckpointError, match="disk"):
         load_checkpoint(ModelBuilder(model), path)
     assert_same(weights(model), before)
-
-
-def write_keras2(path, builder, whole_model=False, leave_out=(), prefix=""):
-    """The layout of Keras 2: a group a layer, the order of its weights in an attribute."""
-    with h5py.File(path, "w") as file:
-        group = file.create_group("model_weights") if whole_model else file
-        layers = {
-            prefix + layer: names
-            for layer, names in layers_of(builder.variables).items()
-            if layer not in leave_out
-        }
-        group.attrs["layer_names"] = [name.encode() for name in (*layers, "Input-Token")]
-        group.create_group("Input-Token").attrs["weight_names"] = []
-        for layer, names in layers.items():
-            inside = group.create_group(layer)
-            foreign = [f"{layer}/weight_{9 - i}:0" for i in range(len(names))]
-            inside.attrs["weight_names"] = [name.encode() for name in foreign]
-            for name, ours in zip(foreign, names):
-                inside[name] = keras.ops.convert_to_numpy(builder.variables[ours])
 
 
 @pytest.mark.parametrize("whole_model", [False, True])

@@ -6,14 +6,12 @@ import textwrap
 import tracemalloc
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
 
 from bert4keras_ext.checkpoints import LazyArray, load_checkpoint, safetensors_file, save_checkpoint
-from bert4keras_ext.checkpoints.resolve import layers_of
 from tests.checkpoints import torch_maker as maker
-from tests.checkpoints.fake import FakeBuilder, bert_shapes, published
+from tests.checkpoints.fake import FakeBuilder, bert_shapes, published, write_keras2
 
 LARGE = {"vocab": 3000, "hidden": 128, "inner": 512, "positions": 128, "layers": 8}
 
@@ -41,7 +39,8 @@ def write(folder, format):
         writer = maker.write_legacy if format == "torch legacy" else maker.write_zip
         return writer(folder / "pytorch_model.bin", state)
     if format == "keras 2":
-        return write_keras_2(folder / "weights.h5", builder)
+        write_keras2(folder / "weights.h5", builder)
+        return folder / "weights.h5"
     if format == "tensorflow":
         save_checkpoint(builder, folder / "m.ckpt")
         return folder / "m.ckpt"
@@ -53,19 +52,6 @@ def transposed(array, key):
     turned = np.ascontiguousarray(array.T)
     steps = [step // array.itemsize for step in turned.T.strides]
     return maker.tensor(maker.Storage(turned.reshape(-1), key), array.shape, steps)
-
-
-def write_keras_2(path, builder):
-    """A layer for each weight, as `named_by_layer` wants them."""
-    layers = layers_of(builder.named_weights())
-    with h5py.File(path, "w") as file:
-        file.attrs["layer_names"] = list(layers)
-        for layer, names in layers.items():
-            group = file.create_group(layer)
-            group.attrs["weight_names"] = [name.replace("/", "_") for name in names]
-            for name in names:
-                group[name.replace("/", "_")] = builder.variables[name].value
-    return path
 
 
 @pytest.mark.parametrize(
