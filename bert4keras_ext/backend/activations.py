@@ -11,6 +11,7 @@ import math
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.gradients import custom_gradient
 from bert4keras_ext.backend.registration import register
 
 _gelu_form = "erf"
@@ -36,7 +37,7 @@ def get_gelu():
     return _gelu_form
 
 
-@ops.custom_gradient
+@custom_gradient
 def _gelu_erf(x):
     # The derivative of x * Phi(x) is Phi(x) + x * phi(x). Written out it takes three passes over
     # the largest activation of a Transformer where differentiating the formula takes seven.

@@ -10,6 +10,8 @@ import functools
 import keras
 from keras import backend, tree
 
+from bert4keras_ext.backend.gradients import custom_gradient
+
 
 def recompute_grad(call):
     """Decorator for ``Layer.call``: recompute in the backward pass if ``self.recompute`` is set.
@@ -61,7 +63,7 @@ def _recomputed(function, state, args, kwargs):
         structure.append(outputs)
         return tree.flatten(outputs), [scope.get_current_value(variable) for variable in state]
 
-    @tf.custom_gradient
+    @custom_gradient
     def forward(*tensors):
         outputs, changed = run(tensors)
 

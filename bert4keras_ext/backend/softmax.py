@@ -6,9 +6,10 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.acceleration import has_gpu
+from bert4keras_ext.backend.gradients import custom_gradient
 
 
-@ops.custom_gradient
+@custom_gradient
 def narrow(scores):
     """Softmax along the last axis in the dtype of the scores, for which `is_exact` must hold.
 

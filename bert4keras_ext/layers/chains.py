@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.gradients import custom_gradient
+
 
 def pack(mask, *tensors):
     """Moves the unmasked places of each row to its front, in their order.
@@ -45,7 +47,7 @@ def log_partition(scores, transitions, mask):
         (batch,).
     """
 
-    @ops.custom_gradient
+    @custom_gradient
     def function(scores, transitions):
         alphas = _sums(scores, transitions, mask)
         total = ops.logsumexp(alphas[-1], axis=-1)

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.gradients import custom_gradient
 from bert4keras_ext.backend.random_bits import keep_mask
 from bert4keras_ext.backend.registration import register
 
@@ -36,7 +37,7 @@ class Dropout(keras.layers.Dropout):
 
 
 def _dropped(inputs, keep, scale):
-    @ops.custom_gradient
+    @custom_gradient
     def function(x):
         def select(x):
             return ops.where(keep, x * scale, ops.zeros((), x.dtype))

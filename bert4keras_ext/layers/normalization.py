@@ -4,6 +4,7 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.activations import get_activation, serialize_activation
+from bert4keras_ext.backend.gradients import custom_gradient
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import broadcast_rows, head_and_rest
@@ -18,7 +19,7 @@ def standardize(x, zero_mean=True, epsilon=1e-12):
     formula takes. Without ``zero_mean`` the mean is neither subtracted here nor there.
     """
 
-    @ops.custom_gradient
+    @custom_gradient
     def function(x):
         if zero_mean:
             x = x - ops.mean(x, axis=-1, keepdims=True)

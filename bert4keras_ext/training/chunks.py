@@ -3,6 +3,8 @@
 import keras
 from keras import tree
 
+from bert4keras_ext.backend.gradients import custom_gradient
+
 
 def checked_leaves(leaves, inputs):
     """The leaves as tensors (None stays), which all have the same number of rows."""
@@ -84,7 +86,7 @@ class Chunks:
         tensors = [self.leaves[place] for place in self.places]
         before = [tf.identity(variable.value) for variable in self.state]
 
-        @tf.custom_gradient
+        @custom_gradient
         def forward(*args):
             rows, weights = args[: len(tensors)], args[len(tensors) :]
             outputs, loss, after = self.forward(rows, weights, before)
