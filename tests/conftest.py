@@ -31,9 +31,9 @@ def _restore_global_state():
 
 @pytest.fixture(autouse=True, scope="module")
 def _forget_the_models_of_a_file():
-    """Keras keeps every model's graphs alive: thousands of tests would fill the memory.
+    """Frees what a file's models took, so that thousands of tests fit into memory.
 
-    TensorFlow keeps some for good (those of ``predict``); freezing what is left spares the garbage
+    What is left then (modules, caches, models that fixtures share) is frozen: it spares the garbage
     collector from going through more and more of it.
     """
     yield

@@ -4,6 +4,7 @@ A name may vanish with a release, so each stands in ``PRIVATE_NAMES`` with its r
 names those that an installed Keras or TensorFlow no longer has before anything else fails.
 """
 
+import io
 import weakref
 
 # (where, attribute, what needs it)
@@ -13,7 +14,93 @@ PRIVATE_NAMES = (
         "_registry",
         "backend/gradients.py lets go of the graphs that gradients of its functions hold",
     ),
+    (
+        "tensorflow:Graph()",
+        "_get_control_flow_context",
+        "backend/softmax.py asks by is_inside_xla which kernel will run",
+    ),
+    ("keras.src.backend", "get_keras_mask", "training/chunks.py: masks of outputs"),
+    ("keras.src.backend", "set_keras_mask", "training/chunks.py: masks of outputs"),
+    (
+        "keras.src.saving.saving_lib",
+        "_save_state",
+        "checkpoints/keras_weights.py by weights_in_files: Keras' names in .weights.h5",
+    ),
+    ("keras.src.saving.saving_lib", "H5IOStore", "checkpoints/keras_weights.py, the same"),
+    (
+        "keras.layers:Layer()",
+        "_flatten_layers",
+        "checkpoints, by all_layers_of: layers inside of layers",
+    ),
 )
+
+
+def keras_mask(tensor):
+    """The mask that Keras carries with a tensor, or None."""
+    from keras.src.backend import get_keras_mask
+
+    return get_keras_mask(tensor)
+
+
+def set_keras_mask(tensor, mask):
+    """Gives a tensor the mask that layers called on it will see."""
+    from keras.src.backend import set_keras_mask
+
+    set_keras_mask(tensor, mask)
+
+
+def all_layers_of(layer):
+    """The layer, or model, and every layer inside of it."""
+    return list(layer._flatten_layers())
+
+
+def is_inside_xla():
+    """Whether what TensorFlow traces now will be compiled: its graph, or one around it, says so.
+
+    True where it cannot be told.
+    """
+    import tensorflow as tf
+
+    graph = tf.compat.v1.get_default_graph()
+    while graph is not None:
+        find_context = getattr(graph, "_get_control_flow_context", None)
+        if find_context is None:
+            return True
+        context = find_context()
+        if context is not None and context.IsXLAContext():
+            return True
+        graph = getattr(graph, "outer_graph", None)
+    return False
+
+
+def weights_in_files(model):
+    """{name in a .weights.h5: variable} as Keras would write it, or None where it does not tell.
+
+    Saves into a store that only notes what it is given.
+    """
+    try:
+        from keras.src.saving.saving_lib import H5IOStore, _save_state
+
+        class Notes(H5IOStore):
+            def __init__(self):
+                super().__init__(io.BytesIO(), mode="w")
+                self.found, self.path = {}, ""
+
+            def make(self, path, metadata=None):
+                self.path = path
+                return self
+
+            def __setitem__(self, key, value):
+                self.found["/".join(filter(None, [self.path, "vars", key]))] = value
+
+        notes = Notes()
+        try:
+            _save_state(model, notes, None, "", set())
+        finally:
+            notes.close()
+        return notes.found
+    except (ImportError, AttributeError, TypeError, ValueError):
+        return None
 
 
 def forget_gradient_with_its_graph(outputs):

@@ -7,6 +7,7 @@ from keras import ops
 
 from bert4keras_ext.backend.acceleration import has_gpu
 from bert4keras_ext.backend.gradients import custom_gradient
+from bert4keras_ext.backend.keras_internals import is_inside_xla
 
 
 @custom_gradient
@@ -37,7 +38,7 @@ def is_exact(dtype):
     """
     if keras.backend.standardize_dtype(dtype) != "bfloat16":
         return False
-    if keras.backend.backend() != "tensorflow" or has_gpu() or _inside_xla():
+    if keras.backend.backend() != "tensorflow" or has_gpu() or is_inside_xla():
         return False
     return _kernel_is_exact()
 
@@ -51,20 +52,3 @@ def _kernel_is_exact():
         scores = tf.cast(tf.reshape(tf.linspace(-8.0, 8.0, 1024), (1, 1, 2, 512)), "bfloat16")
         wide = tf.cast(tf.nn.softmax(tf.cast(scores, "float32")), "bfloat16")
         return bool(tf.reduce_all(tf.nn.softmax(scores) == wide))
-
-
-def _inside_xla():
-    """Whether what is being traced will be compiled: its graph, or one around it, says so."""
-    import tensorflow as tf
-
-    graph = tf.compat.v1.get_default_graph()
-    while graph is not None:
-        # There is no public way to ask; should this one go, the answer errs on the exact side.
-        find_context = getattr(graph, "_get_control_flow_context", None)
-        if find_context is None:
-            return True
-        context = find_context()
-        if context is not None and context.IsXLAContext():
-            return True
-        graph = getattr(graph, "outer_graph", None)
-    return False

@@ -1,12 +1,12 @@
 """Loads Keras 3's `.weights.h5`, whose names mean something only to the model that wrote them."""
 
-import io
 import os
 import tempfile
 
 import keras
 import numpy as np
 
+from bert4keras_ext.backend.keras_internals import all_layers_of, weights_in_files
 from bert4keras_ext.checkpoints.arrays import assign, dtype_of, is_floating
 from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader
 from bert4keras_ext.checkpoints.reader import CheckpointError
@@ -54,36 +54,11 @@ def load_keras_weights(model, reader):
 
 
 def _named_variables(model):
-    """{name in a file of Keras': variable}, or None where Keras does not tell.
-
-    Keras has no public way to ask. This one saves into a store that only notes what it is given;
-    should its parts change, the model is loaded by Keras.
-    """
-    try:
-        from keras.src.saving.saving_lib import H5IOStore, _save_state
-
-        class Notes(H5IOStore):
-            def __init__(self):
-                super().__init__(io.BytesIO(), mode="w")
-                self.found, self.path = {}, ""
-
-            def make(self, path, metadata=None):
-                self.path = path
-                return self
-
-            def __setitem__(self, key, value):
-                self.found["/".join(filter(None, [self.path, "vars", key]))] = value
-
-        notes = Notes()
-        try:
-            _save_state(model, notes, None, "", set())
-        finally:
-            notes.close()
-        loaders = {type(layer).load_own_variables for layer in model._flatten_layers()}
-    except (ImportError, AttributeError, TypeError, ValueError):
-        return None
-    are_weights = all(isinstance(value, keras.Variable) for value in notes.found.values())
-    return notes.found if are_weights and loaders <= _PLAIN else None
+    """{name in a file of Keras': variable}, or None where Keras does not tell."""
+    found = weights_in_files(model)
+    loaders = {type(layer).load_own_variables for layer in all_layers_of(model)}
+    are_weights = all(isinstance(value, keras.Variable) for value in (found or {}).values())
+    return found if found and are_weights and loaders <= _PLAIN else None
 
 
 def _is_readable(dtype, variable):

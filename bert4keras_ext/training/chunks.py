@@ -4,6 +4,7 @@ import keras
 from keras import tree
 
 from bert4keras_ext.backend.gradients import custom_gradient
+from bert4keras_ext.backend.keras_internals import keras_mask, set_keras_mask
 
 
 def checked_leaves(leaves, inputs):
@@ -47,7 +48,7 @@ class Chunks:
         self.weights = model.trainable_variables
         self.state = _state_of(model)
         self.dtypes = [x.dtype for x in model.outputs]
-        self.is_masked = [getattr(x, "_keras_mask", None) is not None for x in model.outputs]
+        self.is_masked = [keras_mask(x) is not None for x in model.outputs]
         self.structure = None
         self.has_loss = False
         self.changed = set()  # places in `state` of what the function writes
@@ -110,7 +111,7 @@ class Chunks:
         outputs, masks = results[: len(self.dtypes)], iter(results[len(self.dtypes) :])
         for output, is_masked in zip(outputs, self.is_masked):
             if is_masked:
-                output._keras_mask = next(masks)
+                set_keras_mask(output, next(masks))
         return tree.pack_sequence_as(self.structure, outputs)
 
     def forward(self, rows, weights, state):
@@ -205,7 +206,7 @@ class Chunks:
         self._note_changes(scope, before)
         self.structure = outputs
         outputs = tree.flatten(outputs)
-        masks = [x._keras_mask for x, is_masked in zip(outputs, self.is_masked) if is_masked]
+        masks = [keras_mask(x) for x, is_masked in zip(outputs, self.is_masked) if is_masked]
         state = [scope.get_current_value(variable) for variable in self.state]
         self.shapes = [x.shape[1:] for x in [*outputs, *masks]]
         return [*outputs, *masks], self._loss_of(scope.losses, size), state
