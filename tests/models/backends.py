@@ -32,13 +32,16 @@ def two_steps(name):
     return before, model.predict(arrays, batch_size=2, verbose=0)
 
 
-def write(path, names=FAMILIES):
-    np.savez(path, **{f"{n}/{i}": found for n in names for i, found in enumerate(two_steps(n))})
+def write(path, *names):
+    np.savez(
+        path,
+        **{f"{n}/{i}": found for n in names or FAMILIES for i, found in enumerate(two_steps(n))},
+    )
 
 
-def written(path, backend, names=FAMILIES):
-    """What ``write`` writes in a process of another backend."""
-    program = "import sys; from tests.models.backends import write; write(sys.argv[1], sys.argv[2:])"
+def written(path, backend, *names):
+    """What ``write`` writes in a process of another backend; without names, of all families."""
+    program = "import sys; from tests.models import backends as b; b.write(*sys.argv[1:])"
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": backend}
     done = subprocess.run(
         [sys.executable, "-c", program, str(path), *names],
