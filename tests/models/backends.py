@@ -24,7 +24,7 @@ def two_steps(name):
         centre = float("gamma" in variable.path)
         variable.assign(rng.normal(centre, 0.3, variable.shape).astype("float32"))
     # Only JAX compiles here: with one compiler, its mistakes would be on both sides.
-    model.compile(keras.optimizers.SGD(0.1), "mse", jit_compile=keras.backend.backend() == "jax")
+    model.compile(keras.optimizers.SGD(0.01), "mse", jit_compile=keras.backend.backend() == "jax")
     arrays = arrays if len(arrays) > 1 else arrays[0]
     before = model.predict(arrays, batch_size=2, verbose=0)
     targets = np.random.default_rng(1).normal(size=before.shape)
