@@ -57,6 +57,9 @@ class FeedForward(Layer):
             gates = {f"i{i}": gate for i, gate in enumerate(self.gates)}
             if name in gates:
                 return gates[name]
+        # On PyTorch a layer's parent has a __getattr__ too: it finds sub-layers and weights.
+        if hasattr(super(), "__getattr__"):
+            return super().__getattr__(name)
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
     def _dense(self, name, units, activation=None):

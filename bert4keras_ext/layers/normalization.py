@@ -134,7 +134,7 @@ class ScaleOffset(Layer):
 
     def call(self, inputs, condition=None):
         inputs, condition = self._split(inputs, condition)
-        beta, gamma = self.parameters(condition, len(inputs.shape))
+        beta, gamma = self.offset_and_scale(condition, len(inputs.shape))
         if gamma is not None:
             inputs = inputs * ops.cast(gamma, inputs.dtype)
         return inputs if beta is None else inputs + ops.cast(beta, inputs.dtype)
@@ -148,7 +148,7 @@ class ScaleOffset(Layer):
             )
         return inputs, condition
 
-    def parameters(self, condition=None, ndim=2):
+    def offset_and_scale(self, condition=None, ndim=2):
         """(beta, gamma) for a condition, in float32: vectors, constants, tensors, or None."""
         beta = ops.cast(self.beta, "float32") if self.offset is True else _constant(self.offset)
         gamma = ops.cast(self.gamma, "float32") if self.scale is True else _constant(self.scale)
@@ -215,7 +215,7 @@ class LayerNormalization(ScaleOffset):
     @recompute_grad
     def call(self, inputs, condition=None, training=None):
         inputs, condition = self._split(inputs, condition)
-        beta, gamma = self.parameters(condition, len(inputs.shape))
+        beta, gamma = self.offset_and_scale(condition, len(inputs.shape))
         outputs = self.normalize(ops.cast(inputs, "float32"))
         if gamma is not None:
             outputs = outputs * gamma

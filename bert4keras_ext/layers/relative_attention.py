@@ -36,6 +36,14 @@ def _rows(table, distances):
     return ops.clip(distances, -reach, reach) + reach
 
 
+def _smaller(a, b):
+    """The smaller of two lengths: a number where both are, since it tells the shape of a tensor.
+
+    An operation would make a tensor of it, of which a compiler (JAX's) does not know the value.
+    """
+    return min(a, b) if isinstance(b, int) else ops.minimum(a, b)
+
+
 def _scores_by_table(query, table, keys):
     """Products with the table, moved into place by reshaping; queries must not outnumber keys.
 
@@ -52,9 +60,9 @@ def _scores_by_table(query, table, keys):
             f"queries and {keys} keys; pass the vectors of all pairs (RelativePositionEmbedding)"
         )
     reach = (table.shape[0] - 1) // 2
-    first = ops.minimum(reach, (keys + 1) // 2)
-    last = ops.minimum(reach, keys + 1 - first)
-    between = ops.maximum(keys + 1 - first - last, 0)
+    first = _smaller(reach, (keys + 1) // 2)
+    last = _smaller(reach, keys + 1 - first)
+    between = keys + 1 - first - last
     following = ops.roll(query, -1, axis=2)
 
     def products(x, distances):

@@ -52,3 +52,21 @@ def test_the_projections_have_names(tmp_path):
             with pytest.raises(AttributeError, match=f"no attribute '{name}'"):
                 getattr(one, name)
     assert not {"i0", "i1"} & set(dir(layer))  # Keras saves a layer under each attribute's name
+
+
+def test_a_parent_that_finds_attributes_is_asked():
+    """As on PyTorch, where a layer's parent finds its weights and sub-layers in __getattr__."""
+
+    class Parent:
+        def __getattr__(self, name):
+            if name.startswith("hidden"):
+                return f"found {name}"
+            raise AttributeError(f"no attribute {name!r}")
+
+    class Both(FeedForward, Parent):
+        pass
+
+    layer = Both(4)
+    assert layer.hidden_by_parent == "found hidden_by_parent" and layer.i0 is layer.gates[0]
+    with pytest.raises(AttributeError, match="no attribute 'i1'"):
+        _ = layer.i1
