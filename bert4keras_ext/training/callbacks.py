@@ -1,9 +1,12 @@
 """Callbacks."""
 
+import math
 import os
 from pathlib import Path
 
 import keras
+
+from bert4keras_ext.training.state import check_room
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -66,6 +69,7 @@ class KeepBest(keras.callbacks.Callback):
         self.filepath.parent.mkdir(parents=True, exist_ok=True)
         draft = self.filepath.with_name(f".{os.getpid()}.{self.filepath.name}")
         try:
+            check_room(draft, _file_size(self.model))
             _bare(self.model).save_weights(draft)
             os.replace(draft, self.filepath)
         finally:
@@ -192,3 +196,9 @@ class EvaluateWithEMA(keras.callbacks.Callback):
 def _bare(model):
     """The same layers as a model that was never compiled: its weights are all there is to save."""
     return keras.Model(model.inputs, model.outputs)
+
+
+def _file_size(model):
+    """At most so many bytes has a file of the model's weights; HDF5 needs some for each."""
+    sizes = [math.prod(v.shape) * (8 if "64" in str(v.dtype) else 4) for v in model.weights]
+    return sum(size + 8192 for size in sizes) + 65536
