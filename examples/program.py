@@ -189,7 +189,8 @@ class Stopped(KeyboardInterrupt):
 def run(main, args):
     """Calls main(args); what stops it from outside ends in one line."""
     _handle_signals(_stop)
-    again = "the same command " + ("with --resume goes on" if "resume" in args else "starts anew")
+    again = "with --resume goes on" if hasattr(args, "resume") else "starts anew"
+    again = f"the same command {again}"
     try:
         main(args)
     except KeyboardInterrupt as error:
