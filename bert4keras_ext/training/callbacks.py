@@ -29,6 +29,7 @@ class KeepBest(keras.callbacks.Callback):
     Raises:
         ValueError: another suffix or mode; ``evaluate`` returns no score of that name.
         FileNotFoundError: ``load`` before there are any weights.
+        OSError: the file of the weights is damaged, or the disk is full; the former file stays.
 
     Example::
 
@@ -79,7 +80,13 @@ class KeepBest(keras.callbacks.Callback):
         """Puts the best weights into the model."""
         if not self.filepath.is_file():
             raise FileNotFoundError(f"no weights at {self.filepath}: train the model first")
-        _bare(model).load_weights(self.filepath)
+        try:
+            _bare(model).load_weights(self.filepath)
+        except OSError as error:  # of HDF5, without the name of the file
+            raise OSError(
+                f"expected weights in {self.filepath}, found a damaged file ({error}); train the "
+                "model again"
+            ) from error
 
     def get_state(self):
         """What `resumable_fit` stores, so that a resumed run knows the best score."""

@@ -112,3 +112,11 @@ def test_the_room_that_weights_need_is_not_underestimated(tmp_path, dtype):
     model.save_weights(tmp_path / "a.weights.h5")
     size = (tmp_path / "a.weights.h5").stat().st_size
     assert size <= _file_size(model) <= 3 * size + 600_000
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    best = KeepBest(None, tmp_path / "best.weights.h5", monitor="val_f1")
+    run_epochs(best, linear_model(), [0.2])
+    best.filepath.write_bytes(best.filepath.read_bytes()[:900])
+    with pytest.raises(OSError, match=r"best\.weights\.h5, found a damaged file .* train"):
+        best.load(linear_model())
