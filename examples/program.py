@@ -114,6 +114,8 @@ def _import_package():
     except ValueError as error:
         found = " ".join(f"{name}={os.environ[name]}" for name in VARIABLES if name in os.environ)
         sys.exit(f"{_name()}: {found} in the environment: {error}; change or unset it")
+    except ImportError as error:  # such as a Keras that is too old
+        sys.exit(f"{_name()}: {error} (this Python is {sys.executable})")
 
 
 def lock(folder):

@@ -81,9 +81,8 @@ def test_more_tokens_than_positions():
 
 def test_a_bad_environment_variable_is_named(tmp_path):
     variables = {**environment(), "B4K_PRECISION": "float99"}
-    result = subprocess.run(
-        command("clue/afqmc.py", "--smoke"), cwd=tmp_path, env=variables, capture_output=True, text=True
-    )
+    words = command("clue/afqmc.py", "--smoke")
+    result = subprocess.run(words, cwd=tmp_path, env=variables, capture_output=True, text=True)
     check_fails(result, "B4K_PRECISION=float99", "mixed_bfloat16")
 
 
