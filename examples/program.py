@@ -202,7 +202,7 @@ def run(main, args):
     except OSError as error:
         if error.errno not in checks.DISK_IS_FULL:
             raise
-        sys.exit(f"{_name()}: {error.strerror}: free some space on the disk of "
+        sys.exit(f"\n{_name()}: {error.strerror}: free some space on the disk of "
                  f"{args.out}; {again}")  # fmt: skip
 
 

@@ -81,8 +81,8 @@ def test_what_is_wrong_is_said(tmp_path):
         best.load(linear_model())
 
 
-@pytest.mark.parametrize("room", [1000, 40_000, 62_000])  # HDF5 alone would leave a broken process
-def test_a_full_disk_leaves_the_former_weights_and_no_draft(tmp_path, room):
+@pytest.mark.parametrize("room", [1000, 62_000])
+def test_a_full_disk_leaves_the_former_weights_and_no_draft(tmp_path, monkeypatch, room):
     model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(150)])  # 60,600 bytes
     best = KeepBest(None, tmp_path / "best.weights.h5", monitor="val_f1")
     best.set_model(model)
@@ -90,6 +90,8 @@ def test_a_full_disk_leaves_the_former_weights_and_no_draft(tmp_path, room):
     best.on_epoch_end(0, {})
     before = best.filepath.read_bytes()
     best.evaluate = lambda: {"val_f1": 0.2}
+    # HDF5, once it has begun to write, crashes the process when that ends.
+    monkeypatch.setattr(keras.Model, "save_weights", lambda *_: pytest.fail("HDF5 has begun"))
     with small_files(room), pytest.raises(OSError) as info:
         best.on_epoch_end(1, {})
     assert info.value.errno == errno.EFBIG
