@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 GREY = "0.45"
+MANY = 6  # series, which would lie under their legend
 
 
 def plot_curves(panels, path, xlabel="epoch", *, title=None, best=None, levels=None):
@@ -35,12 +36,15 @@ def plot_curves(panels, path, xlabel="epoch", *, title=None, best=None, levels=N
         from matplotlib.figure import Figure
     except ImportError as error:
         raise ImportError("plot_curves needs matplotlib: pip install matplotlib") from error
-    figure = Figure(figsize=(5 * len(panels), 3.6 + 0.3 * bool(title)), layout="constrained")
+    is_crowded = any(len(series) >= MANY for series in panels.values())
+    size = 5 * len(panels) + 1.5 * is_crowded, 3.6 + 0.3 * bool(title)
+    figure = Figure(figsize=size, layout="constrained")
     figure.suptitle(title, fontsize="large", fontweight="bold")
     axes = figure.subplots(1, len(panels), squeeze=False)[0]
     for axis, (name, series) in zip(axes, panels.items()):
         _draw(axis, series, (best or {}).get(name), (levels or {}).get(name, {}), xlabel)
         axis.set(title=name, xlabel=xlabel)
+    _add_legends(axes, is_crowded)
     _save(figure, Path(path))
 
 
@@ -57,7 +61,20 @@ def _draw(axis, series, best, levels, xlabel):
     axis.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     axis.spines[["top", "right"]].set_visible(False)
     axis.grid(alpha=0.3)
-    axis.legend(fontsize="small", frameon=False)
+
+
+def _add_legends(axes, is_crowded):
+    """One in each panel; a long one beside the last panel, for all of them."""
+    if not is_crowded:
+        for axis in axes:
+            axis.legend(fontsize="small", framealpha=0.8, edgecolor="none")
+        return
+    lines = {}
+    for axis in axes:
+        lines.update((line.get_label(), line) for line in axis.lines)
+    lines = {label: line for label, line in lines.items() if not label.startswith("_")}
+    place = {"loc": "upper left", "bbox_to_anchor": (1.02, 1)}
+    axes[-1].legend(lines.values(), lines, fontsize="small", frameon=False, **place)
 
 
 def _save(figure, path):

@@ -221,7 +221,7 @@ def train(model, args, batches, dev):
         jit_compile=acceleration.jit_compile(),
     )
     plan = Plan(args.epochs)
-    with clear_errors(StateError):
+    with clear_errors((StateError, PermissionError)):
         history = resumable_fit(
             model,
             batches,

@@ -47,6 +47,15 @@ def test_title_best_epoch_and_levels(tmp_path, monkeypatch):
     assert accuracy.lines[-1].get_ydata()[0] == 0.125
 
 
+def test_many_series_have_one_legend_beside_the_panels(tmp_path, monkeypatch):
+    series = {f"optimizer {n}": [1.0, 0.5] for n in range(8)}
+    levels = {"accuracy": {"majority class": 0.2}}
+    panels = {"loss": series, "accuracy": series}
+    figure = drawn(monkeypatch, tmp_path, panels, levels=levels)
+    assert figure.axes[0].get_legend() is None
+    assert texts(figure.axes[1]) == [*series, "majority class: 0.2"]
+
+
 def test_one_epoch_is_marked_1(tmp_path, monkeypatch):
     figure = drawn(monkeypatch, tmp_path, {"loss": {"train": [1.0]}})
     low, high = figure.axes[0].get_xlim()
