@@ -258,21 +258,22 @@ def main(args):
     history = {}
     if bert.with_mlm and pretrain_epochs:
         print("Pretraining: masked language model")
-        masked = MaskedTexts(train_rows, *settings)
+        masked, masked_dev = (MaskedTexts(rows, *settings) for rows in (train_rows, dev_rows))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         history = fit(bert.model, masked, pretrain_epochs, args.learning_rate, loss,
-                      weighted_metrics=["accuracy"])  # fmt: skip
+                      validation=masked_dev, weighted_metrics=["accuracy"])  # fmt: skip
 
     print("Fine-tuning: classifier")
     model = build_classifier(bert, len(labels))
     scores = fit(model, train, args.epochs, args.learning_rate, "sparse_categorical_crossentropy",
                  validation=dev, metrics=["accuracy"])  # fmt: skip
     majority = max(Counter(label for _, label in dev_rows).values()) / len(dev_rows)
+    losses = history and {"train": history["loss"], "dev": history["val_loss"]}
     draw_classifier(
         scores, args.out / "curve.png", majority,
         title=f"Topics of headlines, {Path(args.config).name if args.config else 'a small BERT'}",
         final=scores["val_accuracy"][-1],
-        panels={"masked language model: loss": {"train": history["loss"]}} if history else {},
+        panels=losses and {"masked language model: loss": losses},
     )  # fmt: skip
 
     is_same = check_saving(model, dev, args.out / "classifier.keras")
