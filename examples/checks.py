@@ -6,19 +6,14 @@ Each check ends in one line that names what was expected, what was found and wha
 
 import argparse
 import contextlib
+import errno
 import math
-import os
 import sys
 import tempfile
 from itertools import islice
 from pathlib import Path
 
-VARIABLES = ("B4K_PRECISION", "B4K_XLA", "RECOMPUTE")
-try:
-    import bert4keras_ext  # noqa: F401  (it reads them: scripts import this module first)
-except ValueError as error:
-    found = " ".join(f"{name}={os.environ[name]}" for name in VARIABLES if os.environ.get(name))
-    sys.exit(f"{Path(sys.argv[0]).name}: {found} in the environment: {error}; change or unset it")
+DISK_IS_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 # ---- command line ---------------------------------------------------------------------------
 
@@ -54,6 +49,8 @@ def clear_errors(kinds=(OSError, ValueError, TypeError)):
     try:
         yield
     except kinds as error:
+        if getattr(error, "errno", None) in DISK_IS_FULL:
+            raise  # program.run says more of it
         sys.exit(f"{Path(sys.argv[0]).name}: {error}")
 
 

@@ -15,20 +15,46 @@ templates of sample_data.py, nothing is downloaded. The script shows how to
 Measured: span F1 1.000 on 512 headlines never seen; half a minute on two busy CPU cores.
 """
 
-import argparse
-import os
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
 import random
 import re
 import sys
-from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+import program
+from checks import clear_errors, make_folder, rate, whole_number
+
+# ---- config ---------------------------------------------------------------------------------
+
+SIZES = {"embedding": 64, "layers": 3, "head_size": 32, "widths": 6}
+PAD, START, UNKNOWN = 0, 1, 2
+FILES = ["entities.keras", "results.json"]
+
+
+def read_arguments():
+    parser = program.argument_parser(__doc__, out="runs/custom_layers", batch_size=64)
+    add = parser.add_argument
+    add("--rows", type=int, default=4096, help="to train on (%(default)s)")
+    add("--epochs", type=whole_number(1), default=6, help="(%(default)s)")
+    add("--learning-rate", type=rate, default=3e-3, help="(%(default)s)")
+    args = parser.parse_args()
+    if args.rows < 1:
+        parser.error(f"--rows expects 1 or more, received {args.rows}")
+    with clear_errors():
+        make_folder(args.out)
+    args.rows = min(args.rows, args.limit or args.rows)
+    if args.smoke:
+        args.rows, args.epochs = min(args.rows, 128), 1
+        SIZES.update(embedding=16, layers=1, head_size=8)
+    return args
+
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = program.start(read_arguments)
 
 import keras
 import numpy as np
-from checks import clear_errors, make_folder, rate, seed_number, whole_number
 from keras import ops
-from reports import write_json
+from reports import save_model, write_json
 from sample_data import LABELS, REPORTS, TEMPLATES
 
 from bert4keras_ext.backend import acceleration
@@ -36,37 +62,9 @@ from bert4keras_ext.data import sequence_padding
 from bert4keras_ext.layers import GlobalPointer, LayerNormalization, MaskedConv1D
 from bert4keras_ext.losses import GlobalPointerCrossentropy
 
-# ---- config ---------------------------------------------------------------------------------
+# ---- data -----------------------------------------------------------------------------------
 
 TYPES = list(LABELS)  # the field of a report is the type of its subject
-SIZES = {"embedding": 64, "layers": 3, "head_size": 32, "widths": 6}
-PAD, START, UNKNOWN = 0, 1, 2
-
-
-def read_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/custom_layers"), help="to fill")
-    parser.add_argument("--rows", type=int, default=4096, help="to train on (default 4096)")
-    parser.add_argument("--epochs", type=whole_number(1), default=6, help="(default 6)")
-    parser.add_argument("--batch-size", type=whole_number(1), default=64, help="(default 64)")
-    parser.add_argument("--learning-rate", type=rate, default=3e-3, help="(default 3e-3)")
-    parser.add_argument("--seed", type=seed_number, default=42, help="(default 42)")
-    parser.add_argument("--smoke", action="store_true", help="few rows, a tiny model: seconds")
-    acceleration.add_arguments(parser)
-    args = parser.parse_args()
-    if args.rows < 1:
-        parser.error(f"--rows expects 1 or more, received {args.rows}")
-    with clear_errors():
-        make_folder(args.out)
-    if args.smoke:
-        args.rows, args.epochs = min(args.rows, 128), 1
-        SIZES.update(embedding=16, layers=1, head_size=8)
-    return args
-
-
-# ---- data -----------------------------------------------------------------------------------
 
 
 def make_rows(number, seed):
@@ -174,9 +172,9 @@ def span_f1(scores, rows):
 # ---- fit ------------------------------------------------------------------------------------
 
 
-def main():
-    args = read_arguments()
+def main(args):
     acceleration.apply_arguments(args)
+    program.set_aside(args, FILES)
     keras.utils.set_random_seed(args.seed)
     rows = make_rows(args.rows + max(args.rows // 8, 1), args.seed)
     train, dev = rows[: args.rows], rows[args.rows :]
@@ -189,7 +187,7 @@ def main():
 
     tokens, _ = encode(dev, characters)
     scores = model.predict(tokens, verbose=0)
-    model.save(args.out / "entities.keras")
+    save_model(model, args.out / "entities.keras")
     loaded = keras.models.load_model(args.out / "entities.keras")
     is_same = bool(np.array_equal(loaded.predict(tokens, verbose=0), scores))
     results = {"span_f1": span_f1(scores, dev), "reloaded_predictions_identical": is_same}
@@ -202,4 +200,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main, arguments)

@@ -18,17 +18,14 @@ Hugging Face layout, or Google's files as --config, --checkpoint and --vocab):
         --maxlen 128 --learning-rate 5e-5
 """
 
-import argparse
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
 import os
 import sys
 import time
 from collections import Counter
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-import keras
-import numpy as np
+import program
 from checks import (
     check_fits,
     check_labels,
@@ -37,19 +34,8 @@ from checks import (
     clear_errors,
     make_folder,
     rate,
-    seed_number,
     whole_number,
 )
-from reports import draw_curves, write_json
-from sample_data import write_data
-
-from bert4keras_ext.backend import acceleration
-from bert4keras_ext.checkpoints import CheckpointError
-from bert4keras_ext.data import DataGenerator, distinct_labels, read_jsonl, read_labels, read_tnews
-from bert4keras_ext.models import build_transformer_model
-from bert4keras_ext.optimizers import Adam
-from bert4keras_ext.tokenizers import Tokenizer, save_vocab
-from bert4keras_ext.training import WarmupDecay
 
 # ---- config ---------------------------------------------------------------------------------
 
@@ -67,38 +53,48 @@ SMALL_BERT = {
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
+FILES = ["classifier.keras", "vocab.txt", "curve.png", "results.json"]
+
+
 def read_arguments():
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--out", type=Path, default=Path("runs/quickstart"), help="folder to fill")
-    parser.add_argument("--data", type=Path, help="folder with train.json and dev.json")
-    parser.add_argument("--config", help="bert_config.json, or a folder in Hugging Face layout")
-    parser.add_argument("--checkpoint", help="pretrained weights (found by itself in a folder)")
-    parser.add_argument("--vocab", help="vocab.txt (found by itself in a folder)")
-    parser.add_argument(
-        "--maxlen", type=whole_number(3), default=32, help="tokens a text (default 32)"
-    )
-    parser.add_argument("--batch-size", type=whole_number(1), default=32, help="(default 32)")
-    parser.add_argument(
-        "--epochs", type=whole_number(1), default=3, help="of the classifier (default 3)"
-    )
-    parser.add_argument(
+    parser = program.argument_parser(__doc__, out="runs/quickstart", batch_size=32)
+    add = parser.add_argument
+    add("--data", type=Path, help="folder with train.json and dev.json")
+    add("--config", help="bert_config.json, or a folder in Hugging Face layout")
+    add("--checkpoint", help="pretrained weights (found by itself in a folder)")
+    add("--vocab", help="vocab.txt (found by itself in a folder)")
+    add("--maxlen", type=whole_number(3), default=32, help="tokens a text (%(default)s)")
+    add("--epochs", type=whole_number(1), default=3, help="of the classifier (%(default)s)")
+    add(
         "--pretrain-epochs", type=whole_number(0),
-        help="of the masked language model (default 2; 0 where the checkpoint has no MLM head)",
+        help="of the masked language model (2; 0 where the checkpoint has no MLM head)",
     )  # fmt: skip
-    parser.add_argument("--learning-rate", type=rate, default=1e-3, help="(default 1e-3)")
-    parser.add_argument("--seed", type=seed_number, default=42, help="(default 42)")
-    parser.add_argument("--smoke", action="store_true", help="few rows, a tiny model: seconds")
-    acceleration.add_arguments(parser)
+    add("--learning-rate", type=rate, default=1e-3, help="(%(default)s)")
     parser.set_defaults(xla=os.environ.get("B4K_XLA") or "on")
     args = parser.parse_args()
     with clear_errors():
         make_folder(args.out)
     if args.smoke:
         args.epochs, args.pretrain_epochs = min(args.epochs, 1), 1
+        args.limit = min(args.limit or 256, 256)
     return args
 
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = program.start(read_arguments)
+
+import keras
+import numpy as np
+from reports import draw_classifier, save_model, write_json
+from sample_data import write_data
+
+from bert4keras_ext.backend import acceleration
+from bert4keras_ext.checkpoints import CheckpointError
+from bert4keras_ext.data import DataGenerator, distinct_labels, read_jsonl, read_labels, read_tnews
+from bert4keras_ext.models import build_transformer_model
+from bert4keras_ext.optimizers import Adam
+from bert4keras_ext.tokenizers import Tokenizer, save_vocab
+from bert4keras_ext.training import WarmupDecay
 
 # ---- data and tokenizer ---------------------------------------------------------------------
 
@@ -112,9 +108,7 @@ def load_data(args):
     for path in paths:
         check_text(path)
     labels = list(read_labels(names)) if names.exists() else distinct_labels(read_jsonl(paths[0]))
-    splits = [read_tnews(path, labels) for path in paths]
-    if args.smoke:
-        splits = [rows[:256] for rows in splits]
+    splits = [read_tnews(path, labels)[: args.limit] for path in paths]
     for path, rows in zip(paths, splits):
         check_labels(path, rows)
     return *splits, labels
@@ -223,7 +217,7 @@ def predict(model, texts):
 
 def check_saving(model, texts, path):
     """Saves the model, loads it again, and compares the predictions bit by bit."""
-    model.save(path)
+    save_model(model, path)
     loaded = keras.models.load_model(path)
     return bool(np.array_equal(predict(model, texts), predict(loaded, texts)))
 
@@ -248,13 +242,13 @@ def fit(model, texts, epochs, learning_rate, loss, validation=None, **metrics):
     return history.history
 
 
-def main():
+def main(args):
     began = time.perf_counter()
-    args = read_arguments()
     acceleration.apply_arguments(args)
     keras.utils.set_random_seed(args.seed)
     with clear_errors():
         train_rows, dev_rows, labels = load_data(args)
+        program.set_aside(args, FILES)
         tokenizer, vocab = load_tokenizer(args, train_rows)
         bert = load_bert(args, tokenizer, vocab)
     settings = (tokenizer, args.maxlen, args.batch_size, args.seed)
@@ -264,24 +258,28 @@ def main():
     history = {}
     if bert.with_mlm and pretrain_epochs:
         print("Pretraining: masked language model")
-        masked = MaskedTexts(train_rows, *settings)
+        masked, masked_dev = (MaskedTexts(rows, *settings) for rows in (train_rows, dev_rows))
         loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
         history = fit(bert.model, masked, pretrain_epochs, args.learning_rate, loss,
-                      weighted_metrics=["accuracy"])  # fmt: skip
+                      validation=masked_dev, weighted_metrics=["accuracy"])  # fmt: skip
 
     print("Fine-tuning: classifier")
     model = build_classifier(bert, len(labels))
     scores = fit(model, train, args.epochs, args.learning_rate, "sparse_categorical_crossentropy",
                  validation=dev, metrics=["accuracy"])  # fmt: skip
-    panels = {"masked language model": {"loss": history["loss"]}} if history else {}
-    accuracies = {"train": scores["accuracy"], "dev": scores["val_accuracy"]}
-    draw_curves({**panels, "classifier: accuracy": accuracies}, args.out / "curve.png")
+    majority = max(Counter(label for _, label in dev_rows).values()) / len(dev_rows)
+    losses = history and {"train": history["loss"], "dev": history["val_loss"]}
+    draw_classifier(
+        scores, args.out / "curve.png", majority,
+        title=f"Topics of headlines, {Path(args.config).name if args.config else 'a small BERT'}",
+        final=scores["val_accuracy"][-1],
+        panels=losses and {"masked language model: loss": losses},
+    )  # fmt: skip
 
     is_same = check_saving(model, dev, args.out / "classifier.keras")
-    counts = Counter(label for _, label in dev_rows)
     results = {
         "dev_accuracy": scores["val_accuracy"][-1],
-        "majority_class": max(counts.values()) / len(dev_rows),
+        "majority_class": majority,
         "reloaded_predictions_identical": is_same,
         "train_rows": len(train_rows),
         "dev_rows": len(dev_rows),
@@ -297,4 +295,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    program.run(main, arguments)

@@ -7,15 +7,18 @@ what            function             environment         flag
 ==============  ===================  ==================  ===========================================
 XLA             ``set_xla``          ``B4K_XLA``         ``--xla auto|on|off``
 precision       ``set_precision``    ``B4K_PRECISION``   ``--precision float32|mixed_bfloat16|...``
-recomputation   ``set_recompute``    ``RECOMPUTE``       ``--recompute``
+recomputation   ``set_recompute``    ``B4K_RECOMPUTE``   ``--recompute``
 ==============  ===================  ==================  ===========================================
 
 Precision and recomputation are read when layers are constructed, XLA when a model is compiled
 with ``jit_compile=jit_compile()``: set them first, then build. Nothing that exists changes.
+
+bert4keras' name ``RECOMPUTE`` is read too, where ``B4K_RECOMPUTE`` is not set.
 """
 
 import logging
 import os
+import warnings
 
 import keras
 
@@ -23,13 +26,25 @@ logger = logging.getLogger(__name__)
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16", "bfloat16")
 XLA_MODES = ("auto", "on", "off")
-_TRUE, _FALSE = {"1", "true", "on", "yes"}, {"", "0", "false", "off", "no"}
+_TRUE, _FALSE = {"1", "true", "on", "yes", "t", "y"}, {"", "0", "false", "off", "no", "f", "n"}
 
 
-def _flag(text, name):
-    if text.lower() not in _TRUE | _FALSE:
-        raise ValueError(f"{name} expects one of 1, 0, on, off, true, false; found {text!r}")
-    return text.lower() in _TRUE
+def _recompute_of(variables):
+    """Whether the environment asks for recomputation."""
+    text = variables.get("B4K_RECOMPUTE", "")
+    if text.strip().lower() not in _TRUE | _FALSE:
+        raise ValueError(f"B4K_RECOMPUTE expects 1, 0, on, off, true or false; found {text!r}")
+    if text.strip():
+        return text.strip().lower() in _TRUE
+    # A name as general as this one may be meant for another program.
+    text = variables.get("RECOMPUTE", "")
+    if text.strip().lower() not in _TRUE | _FALSE:
+        warnings.warn(
+            f"RECOMPUTE={text!r} is neither 1 nor 0 and is ignored: recomputation stays off; "
+            "B4K_RECOMPUTE=1 or set_recompute() turns it on",
+            stacklevel=2,
+        )
+    return text.strip().lower() in _TRUE
 
 
 def _mode(value):
@@ -45,7 +60,7 @@ def _mode(value):
 
 _settings = {
     "xla": _mode(os.environ.get("B4K_XLA") or "auto"),
-    "recompute": _flag(os.environ.get("RECOMPUTE", ""), "RECOMPUTE"),
+    "recompute": _recompute_of(os.environ),
 }
 
 
@@ -131,7 +146,7 @@ def add_arguments(parser):
     )  # fmt: skip
     group.add_argument(
         "--recompute", action="store_true", default=_settings["recompute"],
-        help="recompute activations in the backward pass: less memory, more time (or RECOMPUTE=1)",
+        help="recompute activations in the backward pass: less memory, more time (B4K_RECOMPUTE=1)",
     )  # fmt: skip
     return parser
 

@@ -1,9 +1,12 @@
 """Callbacks."""
 
+import math
 import os
 from pathlib import Path
 
 import keras
+
+from bert4keras_ext.training.state import check_room
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -26,6 +29,7 @@ class KeepBest(keras.callbacks.Callback):
     Raises:
         ValueError: another suffix or mode; ``evaluate`` returns no score of that name.
         FileNotFoundError: ``load`` before there are any weights.
+        OSError: the file of the weights is damaged, or the disk is full; the former file stays.
 
     Example::
 
@@ -66,6 +70,7 @@ class KeepBest(keras.callbacks.Callback):
         self.filepath.parent.mkdir(parents=True, exist_ok=True)
         draft = self.filepath.with_name(f".{os.getpid()}.{self.filepath.name}")
         try:
+            check_room(draft, _file_size(self.model))
             _bare(self.model).save_weights(draft)
             os.replace(draft, self.filepath)
         finally:
@@ -75,7 +80,13 @@ class KeepBest(keras.callbacks.Callback):
         """Puts the best weights into the model."""
         if not self.filepath.is_file():
             raise FileNotFoundError(f"no weights at {self.filepath}: train the model first")
-        _bare(model).load_weights(self.filepath)
+        try:
+            _bare(model).load_weights(self.filepath)
+        except OSError as error:  # of HDF5, without the name of the file
+            raise OSError(
+                f"expected weights in {self.filepath}, found a damaged file ({error}); train the "
+                "model again"
+            ) from error
 
     def get_state(self):
         """What `resumable_fit` stores, so that a resumed run knows the best score."""
@@ -192,3 +203,9 @@ class EvaluateWithEMA(keras.callbacks.Callback):
 def _bare(model):
     """The same layers as a model that was never compiled: its weights are all there is to save."""
     return keras.Model(model.inputs, model.outputs)
+
+
+def _file_size(model):
+    """At most so many bytes has a file of the model's weights; HDF5 needs some for each."""
+    sizes = [math.prod(v.shape) * (8 if "64" in str(v.dtype) else 4) for v in model.weights]
+    return sum(size + 8192 for size in sizes) + 65536

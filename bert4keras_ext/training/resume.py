@@ -34,16 +34,18 @@ def resumable_fit(
 
     The state (weights, optimizer, dropout seeds, running metrics, history, callbacks) goes into
     `folder/state.npz` every `save_steps` steps and after each epoch, replaced in one move. On
-    SIGINT (Ctrl-C) and SIGTERM the present step is finished and saved before the signal takes
-    effect, so nothing is lost; a second one ends at once. After SIGKILL or a power cut at most
-    `save_steps` steps are done again. The order of the rows depends on seed and epoch alone, so an
-    interrupted run ends with the same numbers as one that was not.
+    SIGINT (Ctrl-C), SIGTERM and SIGHUP (a terminal that closes) the present step is finished and
+    saved before the signal takes effect, so nothing is lost; a second one ends at once. After
+    SIGKILL or a power cut at most `save_steps` steps are done again. The order of the rows depends
+    on seed and epoch alone, so an interrupted run ends with the same numbers as one that was not.
 
     Args:
         model: a compiled model.
         train: a `DataGenerator` with a seed and a length. What it draws besides the order of the
             rows should depend on its `seed` and `epoch` alone too.
-        epochs: epochs in total, those before the interruption included.
+        epochs: epochs in total, those before the interruption included. With more of them than
+            before, a run that was finished goes on (a schedule that the optimizer takes from the
+            number of epochs is then another one from there on).
         folder: where the state lies.
         callbacks: Keras callbacks. Those with `get_state()` and `set_state(state)` (plain values,
             as JSON has them) are stored and restored.
@@ -58,7 +60,8 @@ def resumable_fit(
 
     Raises:
         ValueError: the generator has no seed.
-        StateError: the stored state is damaged, or belongs to another model or other settings.
+        StateError: the stored state is damaged, belongs to another model or other settings, or has
+            more epochs behind it than are wanted.
 
     Example::
 
@@ -72,7 +75,7 @@ def resumable_fit(
         )
     keeper = _Keeper(Path(folder) / "state.npz", len(train), callbacks, save_steps, settings or {})
     if resume:
-        keeper.read()
+        keeper.read(epochs)
     else:
         keeper.path.unlink(missing_ok=True)
     _make_all_variables(model, as_keras_batch(next(iter(train))))
@@ -131,7 +134,7 @@ class _Keeper(keras.callbacks.Callback):
         self.is_stopped = False
         self._arrays = None
 
-    def read(self):
+    def read(self, epochs):
         if not self.path.is_file():
             return
         self._arrays, notes = read_state(self.path)
@@ -145,6 +148,11 @@ class _Keeper(keras.callbacks.Callback):
                 + "; use them again, or start anew"
             )
         self.epoch, self.step = notes["epoch"], notes["step"]
+        if self.epoch + bool(self.step) > epochs:
+            raise StateError(
+                f"expected at least {self.epoch + bool(self.step)} epochs, as many as the run of "
+                f"{self.path} has begun, received {epochs}; ask for more, or start anew"
+            )
         self.seconds, self.history = notes["seconds"], notes["history"]
         for callback, state in zip(self.stateful, notes["callbacks"]):
             callback.set_state(state)
@@ -206,7 +214,7 @@ class _Keeper(keras.callbacks.Callback):
 
 @contextlib.contextmanager
 def _signals_wait(keeper):
-    """Lets SIGINT and SIGTERM wait until the keeper has saved; a second one does not wait.
+    """Lets the signals that end a run wait until the keeper has saved; a second one does not wait.
 
     One that the process was told to ignore (by nohup, or a shell's background) stays ignored.
     """
@@ -214,7 +222,8 @@ def _signals_wait(keeper):
         yield
         return
     received = []
-    former = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+    former = {getattr(signal, name): signal.getsignal(getattr(signal, name)) for name in names}
     former = {number: do for number, do in former.items() if do is not signal.SIG_IGN}
 
     def restore():

@@ -1,7 +1,9 @@
 """All numbers of a training in one file, which is replaced in one move."""
 
+import errno
 import json
 import os
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -37,16 +39,41 @@ def write_state(path, arrays, notes):
 
 def read_state(path):
     """(arrays, notes) as `write_state` was given them; StateError where the file is damaged."""
+    with open(path, "rb") as file:  # one that may not be read is not a damaged one
+        try:
+            return _parse(file)
+        # Damaged bytes end in any kind of error. NumPy's own words are not repeated: of bytes that
+        # are no archive they advise to load pickles, which would run what is in the file.
+        except Exception as error:
+            raise StateError(
+                f"expected a training state in {path}, found a damaged file of "
+                f"{os.fstat(file.fileno()).st_size} bytes ({type(error).__name__}); delete it and "
+                "start anew"
+            ) from None
+
+
+def _parse(file):
+    count = len(zipfile.ZipFile(file).namelist()) - 1
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as content:
+        notes = json.loads(str(content["notes"]))
+        return [content[f"array_{n}"] for n in range(count)], notes
+
+
+def check_room(path, size):
+    """OSError where a file of `size` bytes does not fit at `path`; nothing is left there.
+
+    For writers that do not survive a full disk: HDF5 crashes the process when it ends.
+    """
+    path = Path(path)
     try:
-        with np.load(path, allow_pickle=False) as file:
-            notes = json.loads(str(file["notes"]))
-            arrays = [file[f"array_{n}"] for n in range(len(file.files) - 1)]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
-        raise StateError(
-            f"expected a training state in {path}, found a damaged file ({error}); delete it and "
-            "start anew"
-        ) from error
-    return arrays, notes
+        with open(path, "wb") as file:
+            if hasattr(os, "posix_fallocate"):
+                os.posix_fallocate(file.fileno(), 0, size)
+            elif shutil.disk_usage(path.parent).free < size:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))
+    finally:
+        path.unlink(missing_ok=True)
 
 
 def assign_state(variables, arrays, path):

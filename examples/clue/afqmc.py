@@ -16,12 +16,15 @@ Under --out: best.weights.h5, results.json, curve.png, afqmc_predict.json (of th
 of the dev file) and the state that --resume goes on from.
 """
 
+from arguments import program, read_arguments
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = program.start(lambda: read_arguments("afqmc", __doc__, epochs=5))
+
 import config
 import numpy as np
 
-from bert4keras_ext.backend import acceleration
-from bert4keras_ext.data import BucketedGenerator, read_afqmc, read_jsonl, write_jsonl
-from bert4keras_ext.training import KeepBest, StateError, resumable_fit
+from bert4keras_ext.data import BucketedGenerator, read_afqmc, read_jsonl
 
 LABELS = ["0", "1"]
 
@@ -32,8 +35,7 @@ def load_data(args):
     """(train, dev, test, ids of test); a row is (text, text, number of its label or None)."""
     train, dev, test = config.find_splits(args.data)
     splits = [read_afqmc(path) for path in (train, dev, test)]
-    if args.smoke:
-        splits = [rows[:128] for rows in splits]
+    splits = [rows[: args.limit] for rows in splits]
     for path, rows in zip((train, dev), splits):
         config.checks.check_labels(path, rows)
     args.rows = config.fingerprint(LABELS, *splits[:2])
@@ -69,25 +71,11 @@ class Pairs(BucketedGenerator):
                 token_ids, labels = [], []
 
 
-# ---- evaluation -----------------------------------------------------------------------------
+# ---- model, evaluation and fit --------------------------------------------------------------
 
 
-def predict(model, batches):
-    """The number of the likeliest label of each row."""
-    scores = model.predict(batches.fortest(), steps=len(batches), verbose=0)
-    return scores.argmax(axis=-1)
-
-
-def evaluate(model, batches):
-    labels = [label for *_, label in batches.data]
-    return {"val_accuracy": np.mean(predict(model, batches) == labels)}
-
-
-# ---- model and fit --------------------------------------------------------------------------
-
-
-def main():
-    args = config.read_arguments("afqmc", __doc__, epochs=5)
+def main(args):
+    config.prepare(args)
     with config.clear_errors():
         *splits, ids = load_data(args)
         texts = (text for first, second, _ in splits[0] for text in (first, second))
@@ -95,36 +83,9 @@ def main():
     train, dev, test = (Pairs(rows, tokenizer, args) for rows in splits)
 
     model = config.classifier(encoder, len(LABELS), args.pooling)
-    model.compile(
-        config.optimizer(args, args.epochs * len(train)),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=acceleration.jit_compile(),
-    )
-    best = KeepBest(
-        lambda: evaluate(model, dev), args.out / "best.weights.h5", monitor="val_accuracy"
-    )
-    if args.epochs:
-        with config.clear_errors(StateError):
-            history = resumable_fit(
-                model,
-                train,
-                args.epochs,
-                folder=args.out,
-                callbacks=[best],
-                save_steps=args.save_steps,
-                resume=args.resume,
-                settings=config.settings(args),
-            )
-        config.write_report(args, history, best)
-
-    with config.clear_errors():
-        best.load(model)
-    answers = (LABELS[number] for number in predict(model, test))
-    submission = args.out / "afqmc_predict.json"
-    write_jsonl(submission, ({"id": i, "label": label} for i, label in zip(ids, answers)))
-    print(f"predictions, weights and curves are in {args.out}")
+    best = config.train(model, args, train, dev)  # scores dev after each epoch: config.evaluate
+    config.write_submission(model, args, best, test, ids, LABELS)
 
 
 if __name__ == "__main__":
-    config.run(main)
+    program.run(main, arguments)

@@ -1,27 +1,23 @@
-"""Paths, base model, optimizer, switches: the one place to change them for all CLUE scripts.
+"""Base model, optimizer, evaluation, training and files of all CLUE scripts: change them here.
 
-Any BERT will do. A folder in Hugging Face layout (config.json, vocab.txt, weights) is one flag,
-`--config folder`; Google's files are three:
-
-    --config bert_config.json --checkpoint bert_model.ckpt --vocab vocab.txt
+Paths, sizes and flags are in arguments.py.
 """
 
-import argparse
 import json
 import os
 import shlex
 import sys
 import zlib
+from collections import Counter
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-
-sys.path.append(str(Path(__file__).resolve().parents[1]))  # what all examples share lies there
-
-import checks  # first: a bad environment variable ends in one line
+import checks
 import keras
+import numpy as np
+import program
 import reports
 import sample_data
+from arguments import BASE_MODEL, DATA, read_arguments  # noqa: F401 (all in one place)
 from checks import clear_errors
 
 from bert4keras_ext import layers
@@ -30,20 +26,10 @@ from bert4keras_ext.data import write_jsonl
 from bert4keras_ext.models import build_transformer_model
 from bert4keras_ext.optimizers import Adam
 from bert4keras_ext.tokenizers import Tokenizer
-from bert4keras_ext.training import WarmupDecay
+from bert4keras_ext.training import KeepBest, StateError, WarmupDecay, resumable_fit
 
-# ---- paths and sizes ------------------------------------------------------------------------
-
-ROOT = Path(__file__).resolve().parents[2]
-SHARED = Path(os.environ.get("B4K_SHARED") or ROOT.parent / "shared")
-BASE_MODEL = SHARED / "weights" / "m3e_small_fp16"
-DATA = SHARED / "data"
-
-MAXLEN = 128
-MINLEN = 5  # [CLS], one token of a text, [SEP], one of a second text, [SEP]
-BATCH_SIZE = 32
-LEARNING_RATE = 5e-5
 WARMUP = 0.1  # share of all steps
+FILES = ["state.npz", "best.weights.h5", "results.json", "curve.png"]
 
 TINY_BERT = {  # of --smoke
     "hidden_size": 16,
@@ -57,63 +43,48 @@ TINY_BERT = {  # of --smoke
 SPECIAL_TOKENS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 
 
-# ---- command line ---------------------------------------------------------------------------
+# ---- data -----------------------------------------------------------------------------------
 
 
-def read_arguments(task, description, epochs, **defaults):
-    """The arguments of a script; the switches are set and the seeds are drawn from --seed.
-
-    Args:
-        task: names the data folder and the output folder.
-        description: what --help shows first.
-        epochs, **defaults: defaults of this script.
-    """
-    parser = argparse.ArgumentParser(
-        description=description, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    add = parser.add_argument
-    add("--data", type=Path, default=DATA / task, help="folder with train, dev and test files")
-    add("--out", type=Path, default=Path("runs") / task, help="folder to fill (%(default)s)")
-    add("--config", help="folder in Hugging Face layout, or bert_config.json")
-    add("--checkpoint", help="pretrained weights; found by itself in a folder")
-    add("--vocab", help="vocab.txt; found by itself beside the config")
-    add("--maxlen", type=checks.whole_number(MINLEN), default=MAXLEN,
-        help="tokens of a row (%(default)s)")  # fmt: skip
-    add("--batch-size", type=checks.whole_number(1), default=BATCH_SIZE, help="(%(default)s)")
-    add("--epochs", type=checks.whole_number(0), default=epochs,
-        help="(%(default)s); 0 only predicts, with the best weights in --out")  # fmt: skip
-    add("--learning-rate", type=checks.rate, default=LEARNING_RATE, help="(%(default)s)")
-    add("--pooling", choices=POOLING, default="first", help="(%(default)s: [CLS])")
-    add("--seed", type=checks.seed_number, default=42, help="(%(default)s)")
-    add("--resume", action="store_true", help="go on with the run in --out, if there is one")
-    add("--save-steps", type=checks.whole_number(1), default=200,
-        help="steps a kill may cost (%(default)s)")  # fmt: skip
-    add("--smoke", action="store_true", help="a tiny random model and few rows: seconds")
-    acceleration.add_arguments(parser)
-    parser.set_defaults(task=task, **defaults)
-    args = parser.parse_args()
-    with clear_errors():
-        checks.make_folder(args.out)
-        if args.smoke and args.data == DATA / task:
-            args.data = args.out / "data"
-            _write_sample_data(task, args.data)
+def prepare(args):
+    """Sets the switches, draws the seeds, writes what --smoke runs on where no --data is given."""
     acceleration.apply_arguments(args)
     keras.utils.set_random_seed(args.seed)
-    return args
+    if args.smoke and args.data == DATA / args.task:
+        args.data = args.out / "data"
+        if args.task == "tnews":
+            sample_data.write_data(args.data, train=128, dev=64)
+        else:
+            write_jsonl(args.data / "train.json", sample_data.make_pairs(128, seed=0))
+            write_jsonl(args.data / "dev.json", sample_data.make_pairs(64, seed=1))
 
 
-def _write_sample_data(task, folder):
-    """What --smoke runs on where no --data is given."""
-    if task == "tnews":
-        sample_data.write_data(folder, train=128, dev=64)
-    else:
-        write_jsonl(folder / "train.json", sample_data.make_pairs(128, seed=0))
-        write_jsonl(folder / "dev.json", sample_data.make_pairs(64, seed=1))
+def find_splits(folder):
+    """The paths of train, dev and test (of dev again where there is none), checked to be text."""
+    train, dev = find_file(folder, "train"), find_file(folder, "dev")
+    test = find_file(folder, "test", needed=False) or dev
+    for path in (train, dev, test):
+        checks.check_text(path)
+    return train, dev, test
+
+
+def find_file(folder, name, needed=True):
+    """The file of a split: name.json as CLUE has it, or name.txt; None if it may be missing."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no data folder {folder}: pass --data FOLDER with train and dev")
+    for suffix in (".json", ".txt"):
+        if (folder / f"{name}{suffix}").is_file():
+            return folder / f"{name}{suffix}"
+    if needed:
+        raise FileNotFoundError(
+            f"no {name}.json or {name}.txt in {folder}: found {sorted(os.listdir(folder))}"
+        )
+    return None
 
 
 def settings(args):
     """What a resumed run must have in common with the run it continues."""
-    names = ("maxlen", "batch_size", "epochs", "learning_rate", "pooling", "seed", "smoke")
+    names = ("maxlen", "batch_size", "learning_rate", "pooling", "seed", "smoke")
     names += ("config", "checkpoint", "vocab", "precision", "rows")
     return {name: getattr(args, name) for name in names}
 
@@ -142,6 +113,14 @@ def base_model(args, texts):
     encoder = build_transformer_model(config, args.checkpoint, return_keras_model=False)
     checks.check_fits(encoder, tokenizer, args.maxlen, config, vocab)
     return encoder, tokenizer
+
+
+def model_name(args):
+    """What the title of a curve calls it."""
+    if args.smoke and args.config is None:
+        return "a tiny random BERT"
+    path = Path(args.config or BASE_MODEL).resolve()
+    return path.name if path.is_dir() else path.parent.name
 
 
 def _model_files(args):
@@ -182,54 +161,111 @@ def optimizer(args, steps):
     return Adam(schedule)
 
 
+# ---- evaluation -----------------------------------------------------------------------------
+
+
+def predict(model, batches):
+    """The scores of the labels for each row."""
+    return model.predict(batches.fortest(), steps=len(batches), verbose=0)
+
+
+def evaluate(model, batches):
+    """Loss and accuracy on rows whose last entry is the number of the label."""
+    labels = [row[-1] for row in batches.data]
+    scores = predict(model, batches)
+    losses = -np.log(np.maximum(scores[np.arange(len(labels)), labels], 1e-7))
+    return {"val_loss": losses.mean(), "val_accuracy": np.mean(scores.argmax(axis=-1) == labels)}
+
+
+def majority_class(rows):
+    """The accuracy of the label that most rows have."""
+    counts = Counter(row[-1] for row in rows)
+    return max(counts.values()) / len(rows)
+
+
+# ---- fit ------------------------------------------------------------------------------------
+
+
+class Plan(keras.callbacks.Callback):
+    """Remembers how long a run was to be: a longer one has other learning rates from there on."""
+
+    def __init__(self, epochs):
+        super().__init__()
+        self.epochs = [epochs]
+
+    def get_state(self):
+        return self.epochs
+
+    def set_state(self, former):
+        if former[-1] == self.epochs[-1]:
+            self.epochs = former
+        else:
+            print(f"{self.epochs[-1]} epochs in place of {former[-1]}: the learning rate goes on "
+                  f"as in a run of {self.epochs[-1]}")  # fmt: skip
+            self.epochs = [*former, *self.epochs]
+
+
+def train(model, args, batches, dev):
+    """Trains, or goes on (--resume), and leaves scores, curves and the best weights in --out."""
+    best = KeepBest(
+        lambda: evaluate(model, dev), args.out / "best.weights.h5", monitor="val_accuracy"
+    )
+    if not args.epochs:
+        return best
+    if not (args.resume and (args.out / "state.npz").exists()):
+        program.set_aside(args, [*FILES, f"{args.task}_predict.json"])
+    model.compile(
+        optimizer(args, args.epochs * len(batches)),
+        "sparse_categorical_crossentropy",
+        metrics=["accuracy"],
+        jit_compile=acceleration.jit_compile(),
+    )
+    plan = Plan(args.epochs)
+    with clear_errors((StateError, PermissionError)):
+        history = resumable_fit(
+            model,
+            batches,
+            args.epochs,
+            folder=args.out,
+            callbacks=[best, plan],
+            save_steps=args.save_steps,
+            resume=args.resume,
+            settings=settings(args),
+        )
+    write_report(args, history, best, plan, majority_class(dev.data))
+    return best
+
+
 # ---- files ----------------------------------------------------------------------------------
 
 
-def find_splits(folder):
-    """The paths of train, dev and test (of dev again where there is none), checked to be text."""
-    train, dev = find_file(folder, "train"), find_file(folder, "dev")
-    test = find_file(folder, "test", needed=False) or dev
-    for path in (train, dev, test):
-        checks.check_text(path)
-    return train, dev, test
-
-
-def find_file(folder, name, needed=True):
-    """The file of a split: name.json as CLUE has it, or name.txt; None if it may be missing."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"no data folder {folder}: pass --data FOLDER with train and dev")
-    for suffix in (".json", ".txt"):
-        if (folder / f"{name}{suffix}").is_file():
-            return folder / f"{name}{suffix}"
-    if needed:
-        raise FileNotFoundError(
-            f"no {name}.json or {name}.txt in {folder}: found {sorted(os.listdir(folder))}"
-        )
-    return None
-
-
-def write_report(args, history, best):
-    """results.json and curve.png; says where all files are."""
+def write_report(args, history, best, plan, majority):
+    """results.json and curve.png."""
     results = {
         "task": args.task,
         "best_dev_accuracy": best.best,
         "best_epoch": best.best_epoch,
+        "majority_class": majority,
         "scores": history,
         "seconds": round(sum(history["seconds"]), 1),
         "settings": settings(args),
+        "planned_epochs": plan.epochs,
         "command": shlex.join(["python", *sys.argv]),
     }
     reports.write_json(args.out / "results.json", results)
-    accuracy = {"train": history["accuracy"], "dev": history["val_accuracy"]}
-    panels = {"loss": {"train": history["loss"]}, "accuracy": accuracy}
-    reports.draw_curves(panels, args.out / "curve.png")
-    print(f"best dev accuracy {best.best:.4f} in epoch {best.best_epoch}")
+    reports.draw_classifier(
+        history, args.out / "curve.png", majority, f"{args.task.upper()}, {model_name(args)}",
+        final=best.best,
+    )  # fmt: skip
+    print(f"best dev accuracy {best.best:.4f} in epoch {best.best_epoch}; "
+          f"majority class {majority:.4f}")  # fmt: skip
 
 
-def run(main):
-    """Calls main; Ctrl-C ends with a message too."""
-    try:
-        main()
-    except KeyboardInterrupt:
-        print("\nStopped; the same command with --resume goes on.", file=sys.stderr)
-        sys.exit(130)
+def write_submission(model, args, best, test, ids, labels):
+    """TASK_predict.json, in CLUE's form, with the best weights."""
+    with clear_errors():
+        best.load(model)
+    answers = (labels[number] for number in predict(model, test).argmax(axis=-1))
+    submission = args.out / f"{args.task}_predict.json"
+    write_jsonl(submission, ({"id": i, "label": label} for i, label in zip(ids, answers)))
+    print(f"predictions, weights and curves are in {args.out}")

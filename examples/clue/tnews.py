@@ -14,19 +14,21 @@ Under --out: best.weights.h5, results.json, curve.png, tnews_predict.json (of te
 dev.json) and the state that --resume goes on from.
 """
 
+from arguments import program, read_arguments
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = program.start(lambda: read_arguments("tnews", __doc__, epochs=5))
+
 import config
 import numpy as np
 
-from bert4keras_ext.backend import acceleration
 from bert4keras_ext.data import (
     BucketedGenerator,
     distinct_labels,
     read_jsonl,
     read_labels,
     read_tnews,
-    write_jsonl,
 )
-from bert4keras_ext.training import KeepBest, StateError, resumable_fit
 
 # ---- data -----------------------------------------------------------------------------------
 
@@ -38,8 +40,7 @@ def load_data(args):
     labels = list(read_labels(names)) if names.exists() else distinct_labels(read_jsonl(train))
     splits = [read_tnews(path, labels) for path in (train, dev, test)]
     ids = [row.get("id", number) for number, row in enumerate(read_jsonl(test))]
-    if args.smoke:
-        splits = [rows[:128] for rows in splits]
+    splits = [rows[: args.limit] for rows in splits]
     for path, rows in zip((train, dev), splits):
         config.checks.check_labels(path, rows)
     args.rows = config.fingerprint(labels, *splits[:2])
@@ -65,61 +66,20 @@ class Titles(BucketedGenerator):
                 token_ids, labels = [], []
 
 
-# ---- evaluation -----------------------------------------------------------------------------
+# ---- model, evaluation and fit --------------------------------------------------------------
 
 
-def predict(model, batches):
-    """The number of the likeliest label of each row."""
-    scores = model.predict(batches.fortest(), steps=len(batches), verbose=0)
-    return scores.argmax(axis=-1)
-
-
-def evaluate(model, batches):
-    labels = [label for _, label in batches.data]
-    return {"val_accuracy": np.mean(predict(model, batches) == labels)}
-
-
-# ---- model and fit --------------------------------------------------------------------------
-
-
-def main():
-    args = config.read_arguments("tnews", __doc__, epochs=5)
+def main(args):
+    config.prepare(args)
     with config.clear_errors():
         labels, *splits, ids = load_data(args)
         encoder, tokenizer = config.base_model(args, (text for text, _ in splits[0]))
     train, dev, test = (Titles(rows, tokenizer, args) for rows in splits)
 
     model = config.classifier(encoder, len(labels), args.pooling)
-    model.compile(
-        config.optimizer(args, args.epochs * len(train)),
-        "sparse_categorical_crossentropy",
-        metrics=["accuracy"],
-        jit_compile=acceleration.jit_compile(),
-    )
-    best = KeepBest(
-        lambda: evaluate(model, dev), args.out / "best.weights.h5", monitor="val_accuracy"
-    )
-    if args.epochs:
-        with config.clear_errors(StateError):
-            history = resumable_fit(
-                model,
-                train,
-                args.epochs,
-                folder=args.out,
-                callbacks=[best],
-                save_steps=args.save_steps,
-                resume=args.resume,
-                settings=config.settings(args),
-            )
-        config.write_report(args, history, best)
-
-    with config.clear_errors():
-        best.load(model)
-    answers = (labels[number] for number in predict(model, test))
-    submission = args.out / "tnews_predict.json"
-    write_jsonl(submission, ({"id": i, "label": label} for i, label in zip(ids, answers)))
-    print(f"predictions, weights and curves are in {args.out}")
+    best = config.train(model, args, train, dev)  # scores dev after each epoch: config.evaluate
+    config.write_submission(model, args, best, test, ids, labels)
 
 
 if __name__ == "__main__":
-    config.run(main)
+    program.run(main, arguments)

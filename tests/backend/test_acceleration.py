@@ -1,6 +1,7 @@
 """The switches, each as a function call, an environment variable and a flag."""
 
 import argparse
+import importlib.util
 import os
 import subprocess
 import sys
@@ -131,3 +132,39 @@ def test_gradients_reach_every_weight_and_are_finite(policy):
     ):
         assert gradient is not None, weight.path
         assert np.all(np.isfinite(tf.convert_to_tensor(gradient))), weight.path
+
+
+def fresh_import(monkeypatch, **variables):
+    """acceleration.py read anew, with these variables in the environment."""
+    for name in ("RECOMPUTE", "B4K_RECOMPUTE"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    spec = importlib.util.spec_from_file_location("fresh_acceleration", acceleration.__file__)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module.recompute_enabled()
+
+
+@pytest.mark.parametrize("value, wanted", [
+    ("1", True), ("True", True), ("y", True), ("t", True), (" on ", True),
+    ("", False), ("0", False), ("N", False), ("f", False), ("off", False),
+])  # fmt: skip
+@pytest.mark.parametrize("name", ["RECOMPUTE", "B4K_RECOMPUTE"])
+def test_spellings_of_the_recompute_variable(monkeypatch, recwarn, name, value, wanted):
+    assert fresh_import(monkeypatch, **{name: value}) is wanted
+    assert not recwarn.list
+
+
+@pytest.mark.parametrize("value", ["all", "2", "attention", "-1"])
+def test_another_program_s_recompute_does_not_stop_the_import(monkeypatch, value):
+    with pytest.warns(UserWarning, match=f"RECOMPUTE='{value}'.* ignored.*B4K_RECOMPUTE=1"):
+        assert fresh_import(monkeypatch, RECOMPUTE=value) is False
+
+
+def test_our_own_variable_wins_and_is_strict(monkeypatch, recwarn):
+    assert fresh_import(monkeypatch, RECOMPUTE="all", B4K_RECOMPUTE="1") is True
+    assert fresh_import(monkeypatch, RECOMPUTE="1", B4K_RECOMPUTE="0") is False
+    assert not recwarn.list
+    with pytest.raises(ValueError, match="B4K_RECOMPUTE expects 1, 0.*'all'"):
+        fresh_import(monkeypatch, B4K_RECOMPUTE="all")

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -37,3 +39,19 @@ def check_quiet(result):
     assert result.returncode == 0, result.stdout + result.stderr
     for word in ("UserWarning", "DeprecationWarning", "retracing", "does not support masking"):
         assert word not in result.stdout + result.stderr, result.stderr
+
+
+def run_here(module, *arguments, monkeypatch):
+    """Calls main of a script in this process, which spares the import of TensorFlow."""
+    name = Path(module.__file__).name
+    monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
+    task = (name.removesuffix(".py"), "", 5) if "clue" in module.__file__ else ()
+    module.main(module.read_arguments(*task))
+
+
+def message_of(module, *arguments, monkeypatch):
+    """The one line with which a script ends that does not like its arguments."""
+    with pytest.raises(SystemExit) as info:
+        run_here(module, *arguments, monkeypatch=monkeypatch)
+    assert "\n" not in str(info.value.code)
+    return str(info.value.code)

@@ -4,16 +4,19 @@ import json
 import sys
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
-from running import ROOT, check_fails, check_quiet, run_example
+from running import ROOT, run_here
 
 sys.path.append(str(ROOT / "examples" / "clue"))
 import afqmc
 import config
+import program
 import tnews
 
 from bert4keras_ext.checkpoints import CheckpointError
 from bert4keras_ext.data import write_jsonl
+from tests.training.limits import small_files
 
 TITLES = [{"label": str(n % 2), "sentence": f"第{n}条"} for n in range(6)]
 PAIRS = [{"label": str(n % 2), "sentence1": f"花呗{n}", "sentence2": "额度"} for n in range(6)]
@@ -29,7 +32,7 @@ def task(request, tmp_path):
 
 
 def load(module, folder):
-    args = SimpleNamespace(data=folder, smoke=False)
+    args = SimpleNamespace(data=folder, limit=None)
     return module.load_data(args), args.rows
 
 
@@ -94,11 +97,109 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
         config.read_arguments("afqmc", "", epochs=1)
 
 
-def test_resume_with_other_data_is_refused(tmp_path):
-    for name in ("train", "dev"):
-        write_jsonl(tmp_path / "data" / f"{name}.json", PAIRS)
-    arguments = ("--smoke", "--data", tmp_path / "data", "--out", tmp_path / "out", "--epochs", 1)
-    check_quiet(run_example("clue/afqmc.py", *arguments, folder=tmp_path))
-    write_jsonl(tmp_path / "data" / "train.json", PAIRS[::-1])
-    result = run_example("clue/afqmc.py", *arguments, "--resume", folder=tmp_path)
-    check_fails(result, "rows '6 train, 6 dev", "->")
+def test_limit_cuts_each_file(task):
+    module, _, folder = task
+    for limit in (4, 9):
+        args = SimpleNamespace(data=folder, limit=limit)
+        *_, train, dev, test, _ = module.load_data(args)
+        assert [len(rows) for rows in (train, dev, test)] == [min(limit, 6)] * 3
+        assert args.rows.startswith(f"{min(limit, 6)} train, {min(limit, 6)} dev")
+
+
+def test_resume_and_overwrite_contradict(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["tnews.py", "--resume", "--overwrite"])
+    with pytest.raises(SystemExit):
+        config.read_arguments("tnews", "", epochs=1)
+    assert "pass one of them" in capsys.readouterr().err
+
+
+def test_loss_accuracy_and_majority_class_of_dev():
+    class Model:
+        def predict(self, scores, **_):
+            return scores
+
+    class Batches(list):
+        data = [("a", 0), ("b", 1), ("c", 1)]
+
+        def fortest(self):
+            return np.array([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
+
+    scores = config.evaluate(Model(), Batches())
+    assert scores["val_accuracy"] == pytest.approx(2 / 3)
+    assert scores["val_loss"] == pytest.approx(-np.log([0.5, 0.75, 1e-7]).mean())
+    assert config.majority_class(Batches.data) == pytest.approx(2 / 3)
+
+
+# ---- whole runs, in this process ------------------------------------------------------------
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """Runs tnews.py with these arguments; results.json."""
+    write_jsonl(tmp_path / "data" / "train.json", TITLES)
+    write_jsonl(tmp_path / "data" / "dev.json", TITLES)
+
+    def run(*words):
+        words = ["--smoke", "--data", tmp_path / "data", "--out", tmp_path / "out", *words]
+        run_here(tnews, *words, monkeypatch=monkeypatch)
+        return json.loads((tmp_path / "out" / "results.json").read_text(encoding="utf-8"))
+
+    return run
+
+
+def test_runs_after_a_finished_one(run, tmp_path, capsys):
+    """Lengthened, refused with less, begun anew: nothing of the former run is lost in silence."""
+    out = tmp_path / "out"
+    first = run("--epochs", 1)
+    assert first["planned_epochs"] == [1] and first["majority_class"] == 0.5
+    assert set(first["scores"]) >= {"loss", "val_loss", "accuracy", "val_accuracy"}
+    longer = run("--resume", "--epochs", 3)
+    assert longer["planned_epochs"] == [1, 3]
+    for name, values in longer["scores"].items():
+        assert len(values) == 3 and values[:1] == first["scores"][name]
+    assert "3 epochs in place of 1" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="tnews.py: expected at least 3 epochs.*received 2"):
+        run("--resume", "--epochs", 2)
+
+    files = {path.name: path.read_bytes() for path in out.iterdir()}
+    assert run("--epochs", 1)["scores"]["loss"] == first["scores"]["loss"]
+    former = {path.name: path.read_bytes() for path in (out / "former-1").iterdir()}
+    assert former == files
+    assert "The files of the former run are now in" in capsys.readouterr().out
+
+    run("--epochs", 1, "--overwrite")
+    (out / "state.npz").unlink()
+    run("--epochs", 1, "--resume")  # begins where there is none, and still drops nothing
+    assert {path.name for path in out.iterdir()} == {*files, "former-1", "former-2"}
+    (out / "state.npz").write_bytes(b"")
+    with pytest.raises(SystemExit, match="tnews.py: .*damaged file of 0 bytes.*delete it"):
+        run("--epochs", 2, "--resume")
+
+
+def test_a_full_disk_while_weights_are_written(run, tmp_path, capsys):
+    """The state fits, the best weights do not; with room again --resume goes on."""
+    with small_files(200_000), pytest.raises(SystemExit, match="tnews.py: File too large: free so"):
+        program.run(lambda args: run("--epochs", 2), SimpleNamespace(out=tmp_path, resume=True))
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"state.npz"}
+    assert len(run("--epochs", 2, "--resume")["scores"]["loss"]) == 2
+
+
+def test_resume_with_something_else_is_refused(run, tmp_path):
+    run("--epochs", 1)
+    with pytest.raises(SystemExit, match="maxlen 128 -> 64"):
+        run("--epochs", 1, "--resume", "--maxlen", 64)
+    write_jsonl(tmp_path / "data" / "train.json", TITLES[::-1])
+    with pytest.raises(SystemExit, match="rows '6 train, 6 dev.* -> "):
+        run("--epochs", 1, "--resume")
+
+
+def test_epochs_0_predicts_again(run, tmp_path):
+    run("--epochs", 1)
+    predictions = tmp_path / "out" / "tnews_predict.json"
+    before = predictions.read_text()
+    predictions.unlink()
+    run("--epochs", 0)
+    assert predictions.read_text() == before
+    (tmp_path / "out" / "best.weights.h5").write_bytes(b"cut short")
+    with pytest.raises(SystemExit, match="tnews.py: .*best.weights.h5"):
+        run("--epochs", 0)

@@ -7,13 +7,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from running import ROOT
+from running import ROOT, message_of
 
 sys.path.append(str(ROOT / "examples"))
 import quickstart
 
 from bert4keras_ext.backend import acceleration
 from bert4keras_ext.tokenizers import Tokenizer, save_vocab
+from tests.training.limits import small_files
 
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 32}  # fmt: skip
@@ -108,3 +109,33 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     with pytest.raises(SystemExit, match="^quickstart.py: --out .*file: expected a folder"):
         parse(monkeypatch, "--out", str(tmp_path / "file"))
+
+
+def test_limit_and_smoke_cut_each_file(tmp_path, monkeypatch):
+    args = parse(monkeypatch, "--limit", "40", "--out", str(tmp_path))
+    train, dev, labels = quickstart.load_data(args)
+    assert (len(train), len(dev), len(labels)) == (40, 40, 6)
+    assert parse(monkeypatch, "--smoke", "--out", str(tmp_path)).limit == 256
+    assert parse(monkeypatch, "--smoke", "--limit", "9", "--out", str(tmp_path)).limit == 9
+
+
+def test_a_model_that_cannot_be_saved_leaves_the_former_one(tmp_path):
+    model = quickstart.keras.Sequential([quickstart.keras.Input((4,))])
+    path = tmp_path / "classifier.keras"
+    path.write_bytes(b"the former one")
+    with small_files(500), pytest.raises(OSError):
+        quickstart.save_model(model, path)
+    assert path.read_bytes() == b"the former one" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    "words, found",
+    [
+        (["--data", "nowhere"], ["nowhere", "no such file"]),
+        (["--config", "nowhere"], ["nowhere"]),
+        (["--vocab", "nowhere.txt"], ["nowhere.txt", "no file"]),
+    ],
+)
+def test_bad_paths(tmp_path, monkeypatch, words, found):
+    line = message_of(quickstart, "--smoke", "--out", tmp_path, *words, monkeypatch=monkeypatch)
+    assert line.startswith("quickstart.py: ") and all(word in line for word in found)

@@ -1,8 +1,12 @@
+import errno
+
 import keras
 import numpy as np
 import pytest
 
 from bert4keras_ext.training import KeepBest
+from bert4keras_ext.training.callbacks import _file_size
+from tests.training.limits import small_files
 
 
 def linear_model():
@@ -74,4 +78,47 @@ def test_what_is_wrong_is_said(tmp_path):
     with pytest.raises(ValueError, match="expected a score 'val_f1'"):
         best.on_epoch_end(0)
     with pytest.raises(FileNotFoundError, match="train the model first"):
+        best.load(linear_model())
+
+
+@pytest.mark.parametrize("room", [1000, 62_000])
+def test_a_full_disk_leaves_the_former_weights_and_no_draft(tmp_path, monkeypatch, room):
+    model = keras.Sequential([keras.Input((100,)), keras.layers.Dense(150)])  # 60,600 bytes
+    best = KeepBest(None, tmp_path / "best.weights.h5", monitor="val_f1")
+    best.set_model(model)
+    best.evaluate = lambda: {"val_f1": 0.1}
+    best.on_epoch_end(0, {})
+    before = best.filepath.read_bytes()
+    best.evaluate = lambda: {"val_f1": 0.2}
+    # HDF5, once it has begun to write, crashes the process when that ends.
+    monkeypatch.setattr(keras.Model, "save_weights", lambda *_: pytest.fail("HDF5 has begun"))
+    with small_files(room), pytest.raises(OSError) as info:
+        best.on_epoch_end(1, {})
+    assert info.value.errno == errno.EFBIG
+    assert (best.best, best.best_epoch) == (0.1, 1)
+    assert best.filepath.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [best.filepath]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16", "float64"])
+def test_the_room_that_weights_need_is_not_underestimated(tmp_path, dtype):
+    inputs = keras.Input((4,))
+    x = keras.layers.Reshape((2, 2), dtype=dtype)(inputs)
+    for width in (2, 3, 50):
+        gru = keras.layers.GRU(
+            width, return_sequences=True, recurrent_initializer="uniform", dtype=dtype
+        )
+        x = keras.layers.Bidirectional(gru)(x)
+        x = keras.layers.LayerNormalization(dtype=dtype)(x)
+    model = keras.Model(inputs, x)
+    model.save_weights(tmp_path / "a.weights.h5")
+    size = (tmp_path / "a.weights.h5").stat().st_size
+    assert size <= _file_size(model) <= 3 * size + 600_000
+
+
+def test_a_damaged_file_is_named(tmp_path):
+    best = KeepBest(None, tmp_path / "best.weights.h5", monitor="val_f1")
+    run_epochs(best, linear_model(), [0.2])
+    best.filepath.write_bytes(best.filepath.read_bytes()[:900])
+    with pytest.raises(OSError, match=r"best\.weights\.h5, found a damaged file .* train"):
         best.load(linear_model())

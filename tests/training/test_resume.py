@@ -99,7 +99,7 @@ def test_after_a_crash(tmp_path, reference, place, save_steps):
 
 
 @pytest.mark.parametrize("batch", [0, 2, 5])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_waits_for_the_step(tmp_path, reference, number, batch):
     received = []
     former = signal.signal(number, lambda *_: received.append(number))
@@ -158,8 +158,27 @@ def test_a_damaged_state_is_refused(tmp_path):
     train(make_model(), tmp_path, epochs=1)
     state = tmp_path / "state.npz"
     state.write_bytes(state.read_bytes()[:500])
-    with pytest.raises(StateError, match="damaged file"):
+    with pytest.raises(StateError, match="damaged file of 500 bytes"):
         train(make_model(), tmp_path)
+
+
+def test_a_finished_run_is_lengthened(tmp_path, reference):
+    """Here the optimizer's schedule has its own length: the numbers are those of one run."""
+    train(make_model(), tmp_path / "cut", epochs=1)
+    model = make_model(seed=9)
+    history, best = train(model, tmp_path / "cut")
+    check_equal(model, history, reference)
+    assert best.best_epoch == 2
+
+
+@pytest.mark.parametrize("epoch", [1, 2])  # finished, or begun
+def test_fewer_epochs_than_are_behind_are_refused(tmp_path, epoch):
+    with pytest.raises(RuntimeError):
+        train(make_model(), tmp_path, RaiseAt(epoch, 3, RuntimeError()), save_steps=1)
+    with pytest.raises(StateError, match=f"at least {epoch + 1} epochs.*received {epoch}"):
+        train(make_model(), tmp_path, epochs=epoch)
+    history, _ = train(make_model(), tmp_path, epochs=epoch + 1)
+    assert len(history["loss"]) == epoch + 1
 
 
 def test_a_generator_without_seed_is_refused(tmp_path):
