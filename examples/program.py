@@ -30,7 +30,7 @@ from checks import seed_number, whole_number
 
 ROOT = Path(__file__).resolve().parents[1]
 NEEDED = ("bert4keras_ext", "tensorflow", "keras", "numpy", "h5py", "jieba", "sentencepiece",
-          "safetensors", "tqdm")  # fmt: skip
+          "ml_dtypes", "tqdm")  # fmt: skip
 VARIABLES = ("B4K_PRECISION", "B4K_XLA", "B4K_RECOMPUTE", "RECOMPUTE")
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP")
            if hasattr(signal, name)]  # fmt: skip
