@@ -3,6 +3,7 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp
+from bert4keras_ext.backend.logits import expect_logits
 
 
 def multilabel_categorical_crossentropy(y_true, y_pred):
@@ -20,6 +21,9 @@ def multilabel_categorical_crossentropy(y_true, y_pred):
     Returns:
         Float32 (...). Gradients are finite everywhere, and zero at masked classes.
 
+    Raises:
+        ValueError: for the output of a sigmoid or softmax in place of logits.
+
     Example:
 
     >>> round(float(multilabel_categorical_crossentropy(ops.array([1, 0]), ops.zeros(2))), 4)
@@ -27,6 +31,7 @@ def multilabel_categorical_crossentropy(y_true, y_pred):
 
     Source: arXiv 2208.02955; articles 7359, 9064; soft labels: 8888.
     """
+    expect_logits("multilabel_categorical_crossentropy", y_pred)
     scores = ops.cast(y_pred, "float32")
     labels = ops.cast(y_true, "float32")
     known = scores > FORBIDDEN
@@ -59,6 +64,9 @@ def sparse_multilabel_categorical_crossentropy(y_true, y_pred, mask_zero=False):
     Returns:
         Float32 (...).
 
+    Raises:
+        ValueError: as there.
+
     Example:
 
     >>> scores = ops.array([0.0, 2.0, -1.0, 3.0])
@@ -69,6 +77,7 @@ def sparse_multilabel_categorical_crossentropy(y_true, y_pred, mask_zero=False):
 
     Source: articles 7359, 8888.
     """
+    expect_logits("sparse_multilabel_categorical_crossentropy", y_pred)
     scores = ops.cast(y_pred, "float32")
     scores = ops.where(scores > FORBIDDEN, scores, FORBIDDEN)
     indices = ops.cast(y_true, "int32")

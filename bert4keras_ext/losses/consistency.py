@@ -3,6 +3,7 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN
+from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import neighbours
 from bert4keras_ext.losses.base import Loss
@@ -17,11 +18,20 @@ def symmetric_kl(first, second):
     It equals ``sum (p - q) (log p - log q)``, which neither overflows nor gives NaN. Classes at
     -inf in both take no part.
 
+    Raises:
+        ValueError: for probabilities in place of logits.
+
     Example:
 
     >>> float(symmetric_kl(ops.array([0.0, 1.0]), ops.array([0.0, 1.0])))
     0.0
     """
+    for x in (first, second):
+        expect_logits("symmetric_kl", x)
+    return _symmetric_kl(first, second)
+
+
+def _symmetric_kl(first, second):
     p, q = (_log_softmax(x) for x in (first, second))
     return ops.sum((ops.exp(p) - ops.exp(q)) * (p - q), axis=-1)
 
@@ -52,7 +62,7 @@ def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
         Float32 (N,), one value a pair.
 
     Raises:
-        ValueError: for an unknown weighting, or an odd number of rows.
+        ValueError: for an unknown weighting, an odd number of rows, or probabilities in place of logits.
 
     Example:
 
@@ -66,7 +76,8 @@ def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
         raise ValueError(f"weighting expects one of {sorted(WEIGHTINGS)}, received {weighting!r}")
     of_labels, of_divergence = WEIGHTINGS[weighting]
     y_pred = ops.convert_to_tensor(y_pred)
-    divergence = symmetric_kl(*neighbours(y_pred))
+    expect_logits("r_drop", y_pred)
+    divergence = _symmetric_kl(*neighbours(y_pred))
     first, second = neighbours(_crossentropy(y_true, _log_softmax(y_pred)))
     return of_labels * (first + second) + of_divergence * alpha * divergence
 

@@ -3,6 +3,7 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp, log_sum_exp
+from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import neighbours
 from bert4keras_ext.losses.base import Loss
@@ -34,7 +35,7 @@ def contrastive_crossentropy(y_true, y_pred, method="infonce"):
         Float32 (rows,).
 
     Raises:
-        ValueError: for an unknown method.
+        ValueError: for an unknown method, or probabilities in place of similarities.
 
     Example:
 
@@ -46,6 +47,7 @@ def contrastive_crossentropy(y_true, y_pred, method="infonce"):
     """
     if method not in METHODS:
         raise ValueError(f"method expects one of {METHODS}, received {method!r}")
+    expect_logits("contrastive_crossentropy", y_pred, expected="similarities")
     gaps = _gaps(y_true, y_pred)
     if method == "infonce":
         return log1p_sum_exp(gaps)

@@ -3,6 +3,7 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp
+from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import neighbours
 from bert4keras_ext.losses.base import Loss
@@ -95,7 +96,8 @@ def multi_task_crossentropy(y_true, y_pred, tasks):
         Float32 (n,).
 
     Raises:
-        ValueError: when the tasks do not add up to the classes.
+        ValueError: when the tasks do not add up to the classes; for probabilities in place of
+            logits.
 
     Example:
 
@@ -110,6 +112,7 @@ def multi_task_crossentropy(y_true, y_pred, tasks):
             f"tasks={tuple(tasks)} add up to {sum(tasks)} classes, the logits have "
             f"{y_pred.shape[-1]}: expected the same number"
         )
+    expect_logits("multi_task_crossentropy", y_pred)
     labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
     task_of = ops.convert_to_tensor([t for t, size in enumerate(tasks) for _ in range(size)])
     own = task_of[None, :] == ops.take(task_of, labels)[:, None]

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.losses.base import Loss
 
@@ -20,6 +21,9 @@ def am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     Returns:
         Float32 (...).
 
+    Raises:
+        ValueError: for probabilities, as a softmax gives them, in place of cosines.
+
     Example:
 
     >>> round(float(am_softmax(ops.array([1, 0]), ops.zeros(2), scale=1.0, margin=0.0)), 4)
@@ -27,6 +31,7 @@ def am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
 
     Source: arXiv 1801.05599; article 8656.
     """
+    _expect_cosines("am_softmax", y_pred)
     cosines, target = ops.cast(y_pred, "float32"), ops.cast(y_true, "float32")
     return _crossentropy(target, scale * (cosines - margin * target))
 
@@ -46,6 +51,7 @@ def simpler_a_softmax(y_true, y_pred, scale=30.0):
 
     Source: article 8656; A-Softmax: arXiv 1704.08063.
     """
+    _expect_cosines("simpler_a_softmax", y_pred)
     cosines, target = ops.cast(y_pred, "float32"), ops.cast(y_true, "float32")
     return _crossentropy(target, scale * (cosines + (_four_angles(cosines) - cosines) * target))
 
@@ -62,6 +68,7 @@ def sparse_am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     >>> bool(abs(sparse_am_softmax(ops.array(1), ops.array([0.2, 0.9])) - one_hot) < 1e-6)
     True
     """
+    _expect_cosines("sparse_am_softmax", y_pred)
     return _sparse(y_true, y_pred, scale, lambda cosines: cosines - margin)
 
 
@@ -74,7 +81,12 @@ def sparse_simpler_a_softmax(y_true, y_pred, scale=30.0):
     >>> bool(abs(sparse_simpler_a_softmax(ops.array(1), ops.array([0.2, 0.9])) - one_hot) < 1e-6)
     True
     """
+    _expect_cosines("sparse_simpler_a_softmax", y_pred)
     return _sparse(y_true, y_pred, scale, _four_angles)
+
+
+def _expect_cosines(name, scores):
+    expect_logits(name, scores, "end the model in CosineDense", expected="cosines")
 
 
 def _crossentropy(target, scores):

@@ -3,6 +3,7 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN
+from bert4keras_ext.backend.logits import LOGITS_OF_A_MODEL, expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers import Loss as LossLayer
 from bert4keras_ext.losses.contrastive import contrastive_crossentropy, simcse_similarities
@@ -21,11 +22,19 @@ def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
     Returns:
         Float32 (...).
 
+    Raises:
+        ValueError: for probabilities, as a softmax gives them, in place of logits.
+
     Example:
 
     >>> round(float(token_crossentropy(ops.array([1]), ops.zeros((1, 4)))[0]), 4)
     1.3863
     """
+    expect_logits("token_crossentropy", y_pred, LOGITS_OF_A_MODEL)
+    return _token_crossentropy(y_true, y_pred, label_smoothing, gamma)
+
+
+def _token_crossentropy(y_true, y_pred, label_smoothing, gamma):
     scores = ops.maximum(ops.cast(y_pred, "float32"), FORBIDDEN)
     logs = ops.log_softmax(scores, axis=-1)
     target = ops.take_along_axis(logs, ops.cast(y_true, "int32")[..., None], axis=-1)[..., 0]
@@ -49,13 +58,17 @@ def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0
     Returns:
         A float32 scalar; 0 where nothing is counted.
 
+    Raises:
+        ValueError: as there.
+
     Example:
 
     >>> loss = seq2seq_crossentropy(ops.array([[1, 0]]), ops.zeros((1, 2, 4)), ops.array([[1, 0]]))
     >>> round(float(loss), 4)
     1.3863
     """
-    loss = token_crossentropy(y_true, y_pred, label_smoothing, gamma)
+    expect_logits("seq2seq_crossentropy", y_pred, LOGITS_OF_A_MODEL)
+    loss = _token_crossentropy(y_true, y_pred, label_smoothing, gamma)
     if mask is None:
         return ops.mean(loss)
     weights = ops.cast(mask, "float32")
@@ -76,6 +89,11 @@ class Seq2SeqLoss(LossLayer):
         label_smoothing, gamma: see ``token_crossentropy``.
         **kwargs: those of the Loss layer.
 
+    Raises:
+        ValueError: for probabilities, as a softmax gives them, in place of logits: models of
+            ``build_transformer_model`` give logits by ``with_mlm="linear"`` (UniLM) and
+            ``with_lm="linear"`` (GPT, T5).
+
     Example:
 
     >>> tokens = ops.array([[1, 2, 3]])
@@ -91,8 +109,14 @@ class Seq2SeqLoss(LossLayer):
         self.label_smoothing = label_smoothing
         self.gamma = gamma
 
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        if type(self).compute_loss.__module__ == __name__:  # a subclass's own may want others
+            expect_logits(self.name, inputs[2], LOGITS_OF_A_MODEL)
+        return super().compute_output_spec(inputs, *args, **kwargs)
+
     def compute_loss(self, inputs, mask=None):
         tokens, targets, logits = inputs
+        expect_logits(self.name, logits, LOGITS_OF_A_MODEL)
         targets = ops.cast(targets, "float32")
         if mask is not None and mask[2] is not None:
             targets = targets * ops.cast(mask[2], "float32")

@@ -1,0 +1,23 @@
+"""Private names of Keras, all in one place: what a new Keras may rename shows here first."""
+
+
+def maker_of(tensor):
+    """(operation, index of its output, its input tensors) behind a symbolic tensor, or None.
+
+    Reads ``_keras_history`` and ``_inbound_nodes``: Keras has no public way from a tensor to the
+    layer that made it.
+    """
+    history = getattr(tensor, "_keras_history", None)
+    if history is None:
+        return None
+    nodes = history.operation._inbound_nodes
+    inputs = nodes[history.node_index].input_tensors if nodes else []
+    return history.operation, history.tensor_index, inputs
+
+
+def logits_of(tensor):
+    """What Keras' softmax or sigmoid was computed from, where it is still noted; or None.
+
+    Reads ``_keras_logits``, which works for eager tensors too, on which no operation is noted.
+    """
+    return getattr(tensor, "_keras_logits", None)
