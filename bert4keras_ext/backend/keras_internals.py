@@ -21,3 +21,13 @@ def logits_of(tensor):
     Reads ``_keras_logits``, which works for eager tensors too, on which no operation is noted.
     """
     return getattr(tensor, "_keras_logits", None)
+
+
+def mask_of(tensor):
+    """The mask that a layer left on its output, or None.
+
+    Keras' own losses read it with this function: a loss is given no mask.
+    """
+    from keras.src.backend import get_keras_mask
+
+    return get_keras_mask(tensor)

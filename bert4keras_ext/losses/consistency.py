@@ -6,7 +6,7 @@ from bert4keras_ext.backend.exponentials import FORBIDDEN
 from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import neighbours
-from bert4keras_ext.losses.base import Loss
+from bert4keras_ext.losses.weights import PairLoss
 
 # Weights of (CE1 + CE2, KL12 + KL21) beside alpha, a pair of rows.
 WEIGHTINGS = {"article": (0.5, 0.25), "paper": (1.0, 0.5), "official": (0.5, 0.5)}
@@ -59,10 +59,12 @@ def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
         alpha, weighting: see the table.
 
     Returns:
-        Float32 (N,), one value a pair.
+        Float32 (N,), one value a pair. (With sample weights compile RDropLoss, not this function:
+        Keras multiplies what a function returns by the weights of the 2N rows.)
 
     Raises:
-        ValueError: for an unknown weighting, an odd number of rows, or probabilities in place of logits.
+        ValueError: for an unknown weighting, an odd number of rows, or probabilities in place of
+            logits.
 
     Example:
 
@@ -92,7 +94,7 @@ def _crossentropy(y_true, logs):
 
 
 @register
-class RDropLoss(Loss):
+class RDropLoss(PairLoss):
     """``r_drop`` as a Keras loss: repeat every row of a batch, and compile with this.
 
     Both rows of a pair must stay neighbours: batches of an even size, not shuffled by rows. Under
@@ -101,12 +103,16 @@ class RDropLoss(Loss):
     Inputs: labels (2N,), (2N, 1) or (2N, classes) and logits (2N, classes); classes at -inf take no
     part.
 
+    Weights: one a row, ``(2N,)`` or ``(2N, 1)``, as ``fit(sample_weight=...)`` and ``class_weight``
+    give them; the value of a pair is multiplied by the mean of both rows' weights. A mask of the
+    rows leaves out pairs of which either row is masked.
+
     Args:
         alpha, weighting: see ``r_drop``.
         **kwargs: name, reduction.
 
     Raises:
-        ValueError: for an unknown weighting.
+        ValueError: for an unknown weighting, or weights that are not one a row; see ``r_drop``.
 
     Example:
 

@@ -6,7 +6,7 @@ from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp, log_su
 from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import neighbours
-from bert4keras_ext.losses.base import Loss
+from bert4keras_ext.losses.weights import RowLoss
 
 METHODS = ("infonce", "flatnce")
 FORMS = ("simcse", "pairs")
@@ -144,7 +144,7 @@ def pair_similarities(queries, keys, negatives=None, scale=20.0, normalize=True)
 
 
 @register
-class ContrastiveLoss(Loss):
+class ContrastiveLoss(RowLoss):
     """A contrastive loss over the sentence vectors of a batch; labels are not used.
 
     ==========  ===========================  ================================================
@@ -159,6 +159,10 @@ class ContrastiveLoss(Loss):
     Under a distribution strategy every replica compares the rows of its own share of the batch
     only: the loss of the whole batch needs one replica, or exact accumulation.
 
+    Weights: one a row, (2N,) or (N,), or with an axis of 1 behind: how much the row counts that
+    asks (for "simcse" each row of a pair by its own weight). A row of weight 0 is still something
+    that others are compared with. The same holds for a mask of the rows.
+
     Args:
         scale: similarities are multiplied by it (20 in SimCSE, 30 in SimBERT).
         temperature: the same the other way round, ``scale = 1 / temperature``; give one of them.
@@ -170,7 +174,8 @@ class ContrastiveLoss(Loss):
 
     Raises:
         ValueError: for an unknown method or form, a scale or temperature that is not positive, an
-            odd number of rows ("simcse"), or vectors of another rank.
+            odd number of rows ("simcse"), vectors of another rank, or weights that are not one
+            a row.
 
     Example:
 

@@ -53,7 +53,8 @@ def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0
 
     Args:
         y_true, y_pred, label_smoothing, gamma: as there, for (batch, length).
-        mask: (batch, length) 0/1 or bool: which tokens are to be learned; None is all.
+        mask: (batch, length) 0/1 or bool: which tokens are to be learned; None is all. Other
+            numbers >= 0 are weights of the tokens.
 
     Returns:
         A float32 scalar; 0 where nothing is counted.
@@ -73,7 +74,8 @@ def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0
         return ops.mean(loss)
     weights = ops.cast(mask, "float32")
     loss = ops.where(weights > 0, loss, 0.0)  # an infinite loss of padding must not count either
-    return ops.sum(loss * weights) / ops.maximum(ops.sum(weights), 1.0)
+    total = ops.sum(weights)
+    return ops.sum(loss * weights) / ops.where(total > 0, total, 1.0)
 
 
 @register
@@ -83,6 +85,9 @@ class Seq2SeqLoss(LossLayer):
     Inputs: [token ids (batch, length), target mask (batch, length), logits (batch, length,
     classes)]: the logits at place i predict token i + 1 where the mask of i + 1 is set. For UniLM
     the mask is the segment ids; where the logits carry a Keras mask, masked tokens do not count.
+
+    Weights: Keras gives ``sample_weight`` and ``class_weight`` to compiled losses alone, not to
+    layers. Multiply the target mask by them: it may hold weights of tokens.
 
     Args:
         output_axis: which input is passed on; 2, the logits, by default.
@@ -136,7 +141,8 @@ class SimBERTLoss(Seq2SeqLoss):
     Each batch holds ``[CLS] a [SEP] b [SEP]`` and ``[CLS] b [SEP] a [SEP]`` in neighbouring rows.
     UniLM's mask keeps b from the [CLS] vector of a, so the vectors of neighbours are those of two
     similar sentences: ``Seq2SeqLoss`` plus ``contrastive_weight`` times the contrastive loss of
-    each row among all others. On several replicas each compares its own rows only.
+    each row among all others. On several replicas each compares its own rows only. Weights in the
+    target mask concern the first of the two; the second is the mean of all rows.
 
     Inputs: [token ids, segment ids, logits, sentence vectors (batch, dim)].
 
