@@ -31,3 +31,21 @@ def mask_of(tensor):
     from keras.src.backend import get_keras_mask
 
     return get_keras_mask(tensor)
+
+
+def all_layers(layer):
+    """The layer itself and every layer inside, however deep.
+
+    ``_flatten_layers``: the public ``layers`` of a model ends at its direct children.
+    """
+    return list(layer._flatten_layers())
+
+
+def compiled_parts(model):
+    """What ``compile`` puts into a model: optimizer, loss, metrics and the tracker of the loss.
+
+    Keras writes them into a weights file, with nothing public to leave them out.
+    """
+    names = ("optimizer", "_compile_loss", "_compile_metrics", "_loss_tracker")
+    parts = (getattr(model, name, None) for name in names)
+    return [part for part in parts if part is not None]

@@ -5,13 +5,16 @@ from pathlib import Path
 
 import keras
 
+from bert4keras_ext.backend.keras_internals import all_layers, compiled_parts
+from bert4keras_ext.training.state import optimizers_of
+
 
 class KeepBest(keras.callbacks.Callback):
     """Scores the model after each epoch, and keeps the weights of the best epoch.
 
     The scores are put into the epoch's logs: the progress bar and the history show them. The file
     is replaced in one move, so a kill leaves the old weights or the new, and holds the model's
-    weights alone, without the optimizer's.
+    weights alone, without the optimizer's. It serves any `keras.Model`, subclassed ones too.
 
     Args:
         evaluate: function of no arguments that returns {name: score}.
@@ -66,16 +69,16 @@ class KeepBest(keras.callbacks.Callback):
         self.filepath.parent.mkdir(parents=True, exist_ok=True)
         draft = self.filepath.with_name(f".{os.getpid()}.{self.filepath.name}")
         try:
-            _bare(self.model).save_weights(draft)
+            keras.saving.save_weights(self.model, draft, objects_to_skip=_beside(self.model))
             os.replace(draft, self.filepath)
         finally:
             draft.unlink(missing_ok=True)
 
     def load(self, model):
-        """Puts the best weights into the model."""
+        """Puts the best weights into the model; a subclassed one must have been called before."""
         if not self.filepath.is_file():
             raise FileNotFoundError(f"no weights at {self.filepath}: train the model first")
-        _bare(model).load_weights(self.filepath)
+        keras.saving.load_weights(model, self.filepath, objects_to_skip=_beside(model))
 
     def get_state(self):
         """What `resumable_fit` stores, so that a resumed run knows the best score."""
@@ -189,6 +192,8 @@ class EvaluateWithEMA(keras.callbacks.Callback):
             callback.set_state(content)
 
 
-def _bare(model):
-    """The same layers as a model that was never compiled: its weights are all there is to save."""
-    return keras.Model(model.inputs, model.outputs)
+def _beside(model):
+    """What a model holds beside its weights: what it, and models inside, were compiled with."""
+    models = [layer for layer in all_layers(model) if isinstance(layer, keras.Model)]
+    parts = [part for each in models for part in compiled_parts(each)]
+    return [*parts, *(part for each in models for part in optimizers_of(each))]
