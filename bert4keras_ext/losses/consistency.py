@@ -3,6 +3,7 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN
+from bert4keras_ext.backend.labels import at_labels, known_labels
 from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import neighbours
@@ -54,7 +55,8 @@ def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
     ==========  ========================================  =========================
 
     Args:
-        y_true: (2N,) or (2N, 1) class indices, or (2N, classes) probabilities.
+        y_true: (2N,) or (2N, 1) class indices, or (2N, classes) probabilities. A negative index
+            (-100) is no label: the row has no cross-entropy, the disagreement counts all the same.
         y_pred: (2N, classes) logits; rows 2i and 2i + 1 are the same sample twice.
         alpha, weighting: see the table.
 
@@ -89,8 +91,7 @@ def _crossentropy(y_true, logs):
     if len(y_true.shape) == len(logs.shape) and y_true.shape[-1] == logs.shape[-1] > 1:
         # A class of probability 0 counts nothing, however unlikely it is found.
         return -ops.sum(ops.cast(y_true, "float32") * logs, axis=-1)
-    labels = ops.reshape(ops.cast(y_true, "int32"), (-1, 1))
-    return -ops.take_along_axis(logs, labels, axis=-1)[:, 0]
+    return -at_labels(logs, known_labels(ops.reshape(y_true, (-1,)), logs))
 
 
 @register

@@ -4,6 +4,7 @@ from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp
 from bert4keras_ext.backend.keras_internals import mask_of
+from bert4keras_ext.backend.labels import at_labels, known_labels
 from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import neighbours
@@ -103,13 +104,14 @@ def multi_task_crossentropy(y_true, y_pred, tasks):
     exactly zero.
 
     Args:
-        y_true: (n,) or (n, 1), labels that count through all tasks.
+        y_true: (n,) or (n, 1), labels that count through all tasks; a negative one (-100) is no
+            label: value 0, gradient 0.
         y_pred: (n, classes) logits; classes at -inf are masked and get no gradient.
         tasks: number of classes of each task, such as (2, 3): labels 0 and 1 belong to the first,
             2 to 4 to the second.
 
     Returns:
-        Float32 (n,).
+        Float32 (n,); NaN for a label beyond the classes.
 
     Raises:
         ValueError: when the tasks do not add up to the classes; for probabilities in place of
@@ -129,12 +131,12 @@ def multi_task_crossentropy(y_true, y_pred, tasks):
             f"{y_pred.shape[-1]}: expected the same number"
         )
     expect_logits("multi_task_crossentropy", y_pred)
-    labels = ops.cast(ops.reshape(y_true, (-1,)), "int32")
+    labels = known_labels(ops.reshape(y_true, (-1,)), y_pred)
     task_of = ops.convert_to_tensor([t for t, size in enumerate(tasks) for _ in range(size)])
-    own = task_of[None, :] == ops.take(task_of, labels)[:, None]
+    own = task_of[None, :] == ops.take(task_of, ops.clip(labels, 0, sum(tasks) - 1))[:, None]
     known = ops.maximum(ops.cast(y_pred, "float32"), FORBIDDEN)
     logs = ops.log_softmax(ops.where(own, known, FORBIDDEN), axis=-1)
-    return -ops.take_along_axis(logs, labels[:, None], axis=-1)[:, 0]
+    return -at_labels(logs, labels)
 
 
 @register

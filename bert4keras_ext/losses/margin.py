@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.labels import at_labels, known_labels
 from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.losses.base import Loss
@@ -59,6 +60,8 @@ def simpler_a_softmax(y_true, y_pred, scale=30.0):
 def sparse_am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     """``am_softmax`` from class indices (...) or (..., 1), without one-hot labels.
 
+    A negative index (-100) is no label: value 0, gradient 0; one beyond the classes gives NaN.
+
     The margin is put in at the target's place, so nothing is lost when the target dominates (the
     article takes the target out of a finished sum, which float32 cannot do then).
 
@@ -100,14 +103,14 @@ def _four_angles(cosines):
 
 
 def _sparse(y_true, y_pred, scale, replace):
-    cosines = ops.cast(y_pred, "float32")
-    labels = ops.cast(y_true, "int32")
-    if len(labels.shape) < len(cosines.shape):
-        labels = labels[..., None]
-    own = ops.take_along_axis(cosines, labels, axis=-1)
-    at = ops.arange(cosines.shape[-1]) == labels  # bool, no one-hot of the scores' dtype
+    cosines, labels = ops.cast(y_pred, "float32"), ops.convert_to_tensor(y_true)
+    if len(labels.shape) == len(cosines.shape):
+        labels = labels[..., 0]
+    labels = known_labels(labels, y_pred)
+    own = at_labels(cosines, labels)[..., None]
+    at = ops.arange(cosines.shape[-1]) == labels[..., None]  # bool, no one-hot in float32
     logs = ops.log_softmax(scale * ops.where(at, replace(own), cosines), axis=-1)
-    return -ops.take_along_axis(logs, labels, axis=-1)[..., 0]
+    return -at_labels(logs, labels)
 
 
 @register

@@ -3,6 +3,7 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN
+from bert4keras_ext.backend.labels import at_labels, known_labels
 from bert4keras_ext.backend.logits import LOGITS_OF_A_MODEL, expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers import Loss as LossLayer
@@ -13,14 +14,15 @@ def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
     """Cross-entropy of each token: ``-(1 - p_t)^gamma log p_t``, smoothed where asked for.
 
     Args:
-        y_true: (...) int token ids.
+        y_true: (...) int token ids; a negative one (-100) is no label: value 0, gradient 0. What
+            stands under a Keras mask of ``y_pred`` may be anything.
         y_pred: (..., classes) logits; classes at -inf are masked and get no gradient.
         label_smoothing: share of the label that goes to all (unmasked) classes alike.
         gamma: 0 is plain cross-entropy; above 0, tokens that are right already count less (focal
             loss, arXiv 1708.02002; 2 is usual).
 
     Returns:
-        Float32 (...).
+        Float32 (...); NaN for a label beyond the classes.
 
     Raises:
         ValueError: for probabilities, as a softmax gives them, in place of logits.
@@ -37,7 +39,8 @@ def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
 def _token_crossentropy(y_true, y_pred, label_smoothing, gamma):
     scores = ops.maximum(ops.cast(y_pred, "float32"), FORBIDDEN)
     logs = ops.log_softmax(scores, axis=-1)
-    target = ops.take_along_axis(logs, ops.cast(y_true, "int32")[..., None], axis=-1)[..., 0]
+    labels = known_labels(y_true, y_pred)
+    target = at_labels(logs, labels)
     loss = -target
     if label_smoothing:
         known = ops.cast(scores > FORBIDDEN, "float32")
@@ -45,11 +48,11 @@ def _token_crossentropy(y_true, y_pred, label_smoothing, gamma):
         loss = (1 - label_smoothing) * loss - label_smoothing * mean
     if gamma:
         loss = loss * ops.power(ops.maximum(-ops.expm1(target), 1e-12), gamma)
-    return loss
+    return ops.where(labels < 0, 0.0, loss)
 
 
 def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0.0):
-    """The mean of ``token_crossentropy`` over the tokens that the mask counts.
+    """The mean of ``token_crossentropy`` over tokens that have a label and that the mask counts.
 
     Args:
         y_true, y_pred, label_smoothing, gamma: as there, for (batch, length).
@@ -69,10 +72,12 @@ def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0
     1.3863
     """
     expect_logits("seq2seq_crossentropy", y_pred, LOGITS_OF_A_MODEL)
-    loss = _token_crossentropy(y_true, y_pred, label_smoothing, gamma)
-    if mask is None:
-        return ops.mean(loss)
-    weights = ops.cast(mask, "float32")
+    labels = known_labels(y_true, y_pred)
+    weights = ops.cast(labels >= 0, "float32")
+    if mask is not None:
+        weights = weights * ops.cast(mask, "float32")
+        labels = ops.where(weights > 0, labels, -1)  # anything may stand in padding
+    loss = _token_crossentropy(labels, y_pred, label_smoothing, gamma)
     loss = ops.where(weights > 0, loss, 0.0)  # an infinite loss of padding must not count either
     total = ops.sum(weights)
     return ops.sum(loss * weights) / ops.where(total > 0, total, 1.0)
@@ -172,7 +177,9 @@ class SimBERTLoss(Seq2SeqLoss):
         *sequence, vectors = inputs
         generation = super().compute_loss(sequence, None if mask is None else mask[:3])
         table = simcse_similarities(vectors, self.scale)
-        similarity = ops.mean(contrastive_crossentropy(*table, self.method))
+        values = contrastive_crossentropy(*table, self.method)
+        # Not the mean: of no rows at all, which a replica may be left with, it is NaN.
+        similarity = ops.sum(values) / ops.maximum(ops.cast(ops.size(values), "float32"), 1.0)
         return generation + self.contrastive_weight * similarity
 
     def get_config(self):

@@ -84,6 +84,8 @@ class PairLoss(Loss):
             counts = ops.cast(pair_weights(mask, y_pred) == 1, "float32")
             counts = counts * self._share_of_masked(counts)
             sample_weight = counts if sample_weight is None else counts * sample_weight
+            if y_true.shape[1:] in ((), (1,)):  # class indices: anything may stand under a mask
+                y_true = ops.where(ops.reshape(mask, y_true.shape), y_true, -1)
             y_pred = without_mask(y_pred)
         return super().__call__(y_true, y_pred, sample_weight)
 
