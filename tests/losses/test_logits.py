@@ -160,24 +160,28 @@ def heads():
     """Probabilities, as the builder gives them by default, and the inputs they are made of."""
     unilm = build_transformer_model(CONFIG, application="unilm", with_mlm=True)
     gpt = build_transformer_model(CONFIG, model="gpt")
-    return {"unilm": unilm, "gpt": gpt}
+    tied = build_transformer_model({**CONFIG, "hidden_act": "relu"}, model="t5.1.0")
+    gated = {**CONFIG, "hidden_act": ["gelu", "linear"]}
+    own = build_transformer_model(gated, model="t5.1.1")
+    return {"unilm": unilm, "gpt": gpt, "t5.1.0": tied, "t5.1.1": own}
 
 
-@pytest.mark.parametrize("family", ["unilm", "gpt"])
+@pytest.mark.parametrize("family", ["unilm", "gpt", "t5.1.0", "t5.1.1"])
 def test_loss_layers_refuse_the_builders_probabilities_at_once(heads, family):
     model = heads[family]
     targets = keras.Input((None,), dtype="int32")
-    with pytest.raises(ValueError, match='found probabilities .*-Activation.*with_lm="linear"'):
+    with pytest.raises(ValueError, match='found probabilities .*a softmax, .*with_lm="linear"'):
         losses.Seq2SeqLoss()([model.inputs[0], targets, model.output])
     with pytest.raises(ValueError, match='with_mlm="linear"'):
         vectors = keras.Input((4,))
         losses.SimBERTLoss()([model.inputs[0], targets, model.output, vectors])
 
 
-def test_compiled_losses_refuse_the_builders_probabilities(heads):
-    model = heads["unilm"]
+@pytest.mark.parametrize("family", ["unilm", "t5.1.1"])
+def test_compiled_losses_refuse_the_builders_probabilities(heads, family):
+    model = heads[family]
     model.compile("sgd", losses.token_crossentropy)
-    with pytest.raises(ValueError, match='MLM-Activation.*with_mlm="linear"'):
+    with pytest.raises(ValueError, match='a softmax, .*with_mlm="linear".*with_lm="linear"'):
         model.train_on_batch([TOKENS, SEGMENTS], TOKENS)
 
 
