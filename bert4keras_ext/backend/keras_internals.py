@@ -23,7 +23,7 @@ def logits_of(tensor):
     return getattr(tensor, "_keras_logits", None)
 
 
-def mask_of(tensor):
+def keras_mask(tensor):
     """The mask that a layer left on its output, or None.
 
     Keras' own losses read it with this function: a loss is given no mask.
@@ -33,7 +33,7 @@ def mask_of(tensor):
     return get_keras_mask(tensor)
 
 
-def all_layers(layer):
+def all_layers_of(layer):
     """The layer itself and every layer inside, however deep.
 
     ``_flatten_layers``: the public ``layers`` of a model ends at its direct children.

@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from bert4keras_ext.backend.keras_internals import mask_of
+from bert4keras_ext.backend.keras_internals import keras_mask
 
 
 def known_labels(y_true, y_pred):
@@ -13,7 +13,7 @@ def known_labels(y_true, y_pred):
     >>> known_labels([3.0, -100.0], ops.zeros((2, 4))).numpy().tolist()
     [3, -100]
     """
-    labels, mask = ops.cast(y_true, "int32"), mask_of(y_pred)
+    labels, mask = ops.cast(y_true, "int32"), keras_mask(y_pred)
     if mask is None:
         return labels
     if len(mask.shape) == len(labels.shape) - 1:  # several labels a place

@@ -3,7 +3,7 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp
-from bert4keras_ext.backend.keras_internals import mask_of
+from bert4keras_ext.backend.keras_internals import keras_mask
 from bert4keras_ext.backend.labels import at_labels, known_labels
 from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
@@ -175,7 +175,7 @@ class CoSENTLoss(Loss):
         self.from_vectors = from_vectors
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        mask = mask_of(y_pred)
+        mask = keras_mask(y_pred)
         given = [row_weights(x, y_pred) for x in (sample_weight, mask) if x is not None]
         if given:
             y_true = (y_true, given[0] if len(given) == 1 else given[0] * given[1])

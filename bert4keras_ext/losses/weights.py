@@ -2,7 +2,7 @@
 
 from keras import ops
 
-from bert4keras_ext.backend.keras_internals import mask_of
+from bert4keras_ext.backend.keras_internals import keras_mask
 from bert4keras_ext.backend.tensors import neighbours
 from bert4keras_ext.losses.base import Loss
 
@@ -58,7 +58,7 @@ class RowLoss(Loss):
     """
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        mask = mask_of(y_pred)
+        mask = keras_mask(y_pred)
         if mask is not None:
             row_weights(mask, y_pred, "a mask of the outputs")
         if sample_weight is not None:
@@ -77,7 +77,7 @@ class PairLoss(Loss):
     """
 
     def __call__(self, y_true, y_pred, sample_weight=None):
-        mask = mask_of(y_pred)
+        mask = keras_mask(y_pred)
         if sample_weight is not None:
             sample_weight = pair_weights(sample_weight, y_pred)
         if mask is not None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import keras
 
-from bert4keras_ext.backend.keras_internals import all_layers, compiled_parts
+from bert4keras_ext.backend.keras_internals import all_layers_of, compiled_parts
 from bert4keras_ext.training.state import optimizers_of
 
 
@@ -194,6 +194,6 @@ class EvaluateWithEMA(keras.callbacks.Callback):
 
 def _beside(model):
     """What a model holds beside its weights: what it, and models inside, were compiled with."""
-    models = [layer for layer in all_layers(model) if isinstance(layer, keras.Model)]
+    models = [layer for layer in all_layers_of(model) if isinstance(layer, keras.Model)]
     parts = [part for each in models for part in compiled_parts(each)]
     return [*parts, *(part for each in models for part in optimizers_of(each))]

@@ -8,7 +8,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from bert4keras_ext.backend.keras_internals import all_layers
+from bert4keras_ext.backend.keras_internals import all_layers_of
 
 
 class StateError(ValueError):
@@ -23,7 +23,7 @@ def training_variables(model):
     """
     optimizer = [] if model.optimizer is None else model.optimizer.variables
     found = [*model.variables, *optimizer, *model.metrics_variables]
-    for layer in all_layers(model):
+    for layer in all_layers_of(model):
         for part in attributes_of(layer):
             found += _variables_of(part)
     return list({id(variable): variable for variable in found}.values())

@@ -6,7 +6,7 @@ import pytest
 from keras import ops
 
 from bert4keras_ext import losses
-from bert4keras_ext.backend.keras_internals import mask_of
+from bert4keras_ext.backend.keras_internals import keras_mask
 from tests.losses.common import with_gradient
 
 RNG = np.random.default_rng(0)
@@ -97,7 +97,7 @@ def test_a_pair_of_r_drop_without_labels_must_still_agree():
     assert np.isfinite(gradient).all()
     x = ops.convert_to_tensor(SCORES)
     x._keras_mask = ops.convert_to_tensor(np.array([1, 1, 0, 0, 1, 1], "bool"))
-    assert mask_of(x) is not None
+    assert keras_mask(x) is not None
     for padding in (-100, 99):
         labels[2:4] = padding
         np.testing.assert_allclose(losses.RDropLoss()(labels, x), value[[0, 2]].mean(), rtol=1e-5)
