@@ -3,6 +3,8 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp
+from bert4keras_ext.backend.labels import known_labels
+from bert4keras_ext.backend.logits import expect_logits
 
 
 def multilabel_categorical_crossentropy(y_true, y_pred):
@@ -20,6 +22,9 @@ def multilabel_categorical_crossentropy(y_true, y_pred):
     Returns:
         Float32 (...). Gradients are finite everywhere, and zero at masked classes.
 
+    Raises:
+        ValueError: for the output of a sigmoid or softmax in place of logits.
+
     Example:
 
     >>> round(float(multilabel_categorical_crossentropy(ops.array([1, 0]), ops.zeros(2))), 4)
@@ -27,6 +32,7 @@ def multilabel_categorical_crossentropy(y_true, y_pred):
 
     Source: arXiv 2208.02955; articles 7359, 9064; soft labels: 8888.
     """
+    expect_logits("multilabel_categorical_crossentropy", y_pred)
     scores = ops.cast(y_pred, "float32")
     labels = ops.cast(y_true, "float32")
     known = scores > FORBIDDEN
@@ -51,13 +57,16 @@ def sparse_multilabel_categorical_crossentropy(y_true, y_pred, mask_zero=False):
     as soon as a positive class outweighs them by 16; here they are summed themselves.)
 
     Args:
-        y_true: indices (..., k) of the positive classes, each once.
+        y_true: indices (..., k) of the positive classes, each once; a negative one (-100) is none.
         y_pred: logits (..., classes); -inf masks a class.
         mask_zero: index 0 stands for no class at all, to fill rows up with; class 0 then counts
             in neither sum.
 
     Returns:
-        Float32 (...).
+        Float32 (...); NaN where an index is beyond the classes.
+
+    Raises:
+        ValueError: as there.
 
     Example:
 
@@ -69,31 +78,34 @@ def sparse_multilabel_categorical_crossentropy(y_true, y_pred, mask_zero=False):
 
     Source: articles 7359, 8888.
     """
+    expect_logits("sparse_multilabel_categorical_crossentropy", y_pred)
     scores = ops.cast(y_pred, "float32")
     scores = ops.where(scores > FORBIDDEN, scores, FORBIDDEN)
-    indices = ops.cast(y_true, "int32")
-    positive = ops.take_along_axis(scores, indices, axis=-1)
-    counts = positive > FORBIDDEN
-    if mask_zero:
-        counts = ops.logical_and(counts, indices > 0)
+    indices = known_labels(y_true, y_pred)
+    classes = ops.shape(scores)[-1]
+    is_beyond = ops.any(indices >= classes, axis=-1)
+    # A negative index points to a class that is positive anyway; to class 0 where none is.
+    largest = ops.max(indices, axis=-1, keepdims=True, initial=-1)
+    places = ops.clip(ops.where(indices < 0, largest, indices), 0, classes - 1)
+    positive = ops.take_along_axis(scores, places, axis=-1)
+    counts = ops.logical_and(positive > FORBIDDEN, indices > (0 if mask_zero else -1))
     positive = ops.where(counts, -ops.where(counts, positive, 0.0), FORBIDDEN)
-    negative = _without(scores, indices, mask_zero)
-    return log1p_sum_exp(positive) + log1p_sum_exp(negative)
-
-
-def _without(scores, indices, mask_zero):
-    """The scores with those of the given classes forbidden."""
-    classes, number = scores.shape[-1], indices.shape[-1]
-    classes = ops.shape(scores)[-1] if classes is None else classes
-    number = ops.shape(indices)[-1] if number is None else number
-    flat = ops.reshape(scores, (-1,))
-    rows = ops.arange(ops.size(scores) // classes) * classes
-    places = ops.reshape(ops.reshape(indices, (-1, number)) + rows[:, None], (-1, 1))
-    flat = ops.scatter_update(flat, places, ops.full_like(places[:, 0], FORBIDDEN, "float32"))
-    result = ops.reshape(flat, ops.shape(scores))
+    is_positive = _among(places, largest >= 0, scores)
     if mask_zero:
-        result = ops.where(ops.arange(classes) > 0, result, FORBIDDEN)
-    return result
+        is_positive = ops.logical_or(is_positive, ops.arange(classes) == 0)
+    negative = ops.where(is_positive, FORBIDDEN, scores)
+    loss = log1p_sum_exp(positive) + log1p_sum_exp(negative)
+    return ops.where(is_beyond, float("nan"), loss)
+
+
+def _among(places, counts, scores):
+    """True where a class is one of the given places, in rows that count; of the scores' shape."""
+    classes, number = ops.shape(scores)[-1], ops.shape(places)[-1]
+    rows = ops.arange(ops.size(scores) // classes) * classes
+    flat = ops.reshape(ops.reshape(places, (-1, number)) + rows[:, None], (-1, 1))
+    values = ops.reshape(ops.broadcast_to(counts, ops.shape(places)), (-1,))
+    nowhere = ops.zeros((ops.size(scores),), "bool")
+    return ops.reshape(ops.scatter_update(nowhere, flat, values), ops.shape(scores))
 
 
 def multilabel_probabilities(y_pred):
@@ -141,11 +153,11 @@ def sparse_global_pointer_crossentropy(y_true, y_pred):
 
     Args:
         y_true: (batch, heads, k, 2), start and (inclusive) end of each span; rows are filled up
-            with pairs (0, 0), which is [CLS] and no span.
+            with pairs (0, 0), which is [CLS] and no span, or with negative ones.
         y_pred: (batch, heads, n, n).
 
     Returns:
-        Float32 (batch,).
+        Float32 (batch,); NaN where a span ends beyond the scores.
 
     Raises:
         ValueError: for labels that are no pairs, such as dense ones.
@@ -164,7 +176,11 @@ def sparse_global_pointer_crossentropy(y_true, y_pred):
             f"expected (start, end) pairs (batch, heads, k, 2), found {tuple(pairs.shape)}; dense "
             "labels (batch, heads, n, n) belong to the form that is not sparse"
         )
-    places = pairs[..., 0] * ops.shape(y_pred)[-1] + pairs[..., 1]
+    length = ops.shape(y_pred)[-1]
+    places = pairs[..., 0] * length + pairs[..., 1]
+    places = ops.where(ops.any(pairs < 0, axis=-1), -1, places)
+    # (0, length + 1) would count as (1, 1).
+    places = ops.where(ops.any(pairs >= length, axis=-1), length * length, places)
     scores = _spans_last(y_pred)
     return ops.mean(
         sparse_multilabel_categorical_crossentropy(places, scores, mask_zero=True), axis=-1

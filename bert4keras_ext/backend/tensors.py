@@ -48,16 +48,38 @@ def broadcast_rows(tensor, ndim):
     return tensor
 
 
+_PAIRS = "pairs stand in neighbouring rows: expected an even number of rows, found "
+_EVEN = "Use an even batch size, and drop what is left over at the end"
+
+
 def neighbours(x):
     """Rows 2i and rows 2i + 1 of (2n, ...), as two tensors (n, ...); an odd number is refused."""
     rows = x.shape[0]
     if rows is not None and rows % 2:
-        raise ValueError(
-            f"pairs stand in neighbouring rows: expected an even number of rows, found {rows}. "
-            "Use an even batch size, and drop what is left over at the end"
-        )
+        raise ValueError(f"{_PAIRS}{rows}. {_EVEN}")
     pairs = ops.reshape(x, (-1, 2, *ops.shape(x)[1:]))  # fails for an odd number known only later
     return pairs[:, 0], pairs[:, 1]
+
+
+def whole_pairs(x):
+    """``x`` itself, whose rows are pairs of neighbours, or a single one; other odd numbers fail.
+
+    Where the number is known only at run time the check is a part of the graph (not under XLA).
+    """
+    rows = x.shape[0]
+    if rows is not None:
+        if rows > 1:
+            neighbours(x)  # refuses an odd number
+        return x
+    if backend.backend() != "tensorflow":
+        return x
+    import tensorflow as tf
+
+    rows = tf.shape(x)[0]
+    message = f"{_PAIRS}an odd number. {_EVEN}"
+    check = tf.debugging.Assert(tf.logical_or(rows == 1, rows % 2 == 0), [message, rows])
+    with tf.control_dependencies([check]):
+        return tf.identity(x)
 
 
 def flatten(x, start=0, end=None):

@@ -7,6 +7,7 @@ import numpy as np
 from bert4keras_ext.data.batches import as_keras_batch, as_keras_sample, open_axes
 from bert4keras_ext.data.lengths import bucket_length
 from bert4keras_ext.data.padding import sequence_padding
+from bert4keras_ext.data.shuffle import silence_shuffle_warning
 
 
 def make_dataset(
@@ -20,6 +21,7 @@ def make_dataset(
     random=True,
     repeat=True,
     initial_epoch=0,
+    exact=True,
 ):
     """What `DataGenerator.to_dataset` does.
 
@@ -44,13 +46,17 @@ def make_dataset(
         random, repeat: shuffled, and endless (pass `steps_per_epoch=len(generator)`), or in order
             and one pass.
         initial_epoch: where shuffling continues, for generators with a seed.
+        exact: whether one pass yields `len(generator)` batches, which Keras is then told. False
+            where `__iter__` leaves items out or makes more of them: Keras, which finds the end by
+            running into it, then warns that data ran out.
 
     Returns:
         A `tf.data.Dataset` of tuples `(inputs, targets)`; of dicts if `names` name them all;
         of `(inputs,)` where the targets are `None`.
 
     Raises:
-        ValueError: no data, or `types` or `shapes` nested in another way than the data.
+        ValueError: no data, or `types` or `shapes` nested in another way than the data; while
+            reading, when a pass yields another number of batches than `exact` says.
 
     Example::
 
@@ -83,13 +89,36 @@ def make_dataset(
         lambda array, shape: _spec(tf, array, shape, batched), shapes, first, _is_shape
     )
 
+    length = None
+    if exact and not repeat and generator.steps is not None:
+        length = len(generator)
+
     def elements():
         # The iterator that was looked into goes on, so that a stream loses nothing.
-        for batch in unread.pop() if unread else batches():
+        stream = unread.pop() if unread else batches()
+        for batch in _counted(stream, length) if length else stream:
             yield _named(names, batch)
 
+    silence_shuffle_warning()
     dataset = tf.data.Dataset.from_generator(elements, output_signature=_named(names, signature))
+    if length:
+        dataset = dataset.apply(tf.data.experimental.assert_cardinality(length))
     return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _counted(batches, length):
+    """The batches, which must be as many as was said; TensorFlow's own error names no fix."""
+    number = 0
+    for number, batch in enumerate(batches, start=1):
+        if number > length:
+            break
+        yield batch
+    if number != length:
+        found = "more" if number > length else number
+        raise ValueError(
+            f"expected a pass of len(generator) = {length} batches, found {found}; where __iter__ "
+            "leaves items out or makes more of them, define __len__, or pass exact=False"
+        )
 
 
 def _passes(generator, random, repeat, initial_epoch):

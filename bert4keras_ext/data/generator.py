@@ -7,7 +7,7 @@ import numpy as np
 from bert4keras_ext.data.batches import as_keras_batch, with_open_axes
 from bert4keras_ext.data.lengths import bucket_length
 from bert4keras_ext.data.padding import sequence_padding
-from bert4keras_ext.data.shuffle import shuffle_stream
+from bert4keras_ext.data.shuffle import shuffle_stream, silence_shuffle_warning
 
 _NOTHING = object()
 
@@ -144,6 +144,10 @@ class DataGenerator:
 
         Raises ValueError if a pass yields nothing: no data, or an iterator that was used up.
         """
+        silence_shuffle_warning()
+        return self._stream(random, initial_epoch)
+
+    def _stream(self, random, initial_epoch):
         batches = map(as_keras_batch, self.passes(random, initial_epoch))
         yield with_open_axes(next(batches))
         yield from batches

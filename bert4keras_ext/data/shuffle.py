@@ -1,5 +1,6 @@
-"""Shuffling what does not fit in memory."""
+"""Shuffling what does not fit in memory; and Keras, which would shuffle it once more."""
 
+import warnings
 from itertools import islice
 
 import numpy as np
@@ -42,3 +43,17 @@ def shuffle_stream(items, buffer_size, seed=None):
         buffer[place] = item
     for place in rng.permutation(len(buffer)):
         yield buffer[place]
+
+
+def silence_shuffle_warning():
+    """Silences Keras' warning that a generator or dataset is not shuffled by `fit`.
+
+    `fit` gives it whenever it is called without `shuffle=False`; ours are shuffled already, and
+    there is no kind of data by which they could say so.
+    """
+    warnings.filterwarnings(
+        "ignore",
+        "`shuffle=True` was passed, but will be ignored since the data `x` was provided as a "
+        r"(generator|tf\.data\.Dataset)",
+        UserWarning,
+    )

@@ -1,12 +1,11 @@
 """Whitening as a layer: a fixed linear map found from sentence vectors."""
 
 import keras
-import numpy as np
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
-from bert4keras_ext.numerics.whitening import StreamingCovariance, whitening
+from bert4keras_ext.numerics.whitening import whitening
 
 
 @register
@@ -20,18 +19,21 @@ class Whitening(Layer):
         n_components: dimensions to keep; None is all.
         normalize: make the outputs unit vectors.
 
-    Inputs: (batch, ..., dim); output: float32 (batch, ..., n_components or dim). The mask is
-    passed on. Before ``adapt`` it is the identity (cut to n_components).
+    Inputs: (batch, ..., dim), of any dtype; output: (batch, ..., n_components or dim). Map and
+    output are float32 whatever the precision of the layer, float64 in a float64 one: a map that
+    whitens has numbers of many sizes. The mask is passed on. Before ``adapt`` it is the identity
+    (cut to n_components).
 
     Methods:
-        adapt(vectors): sets the map from an array (n, dim) or an iterable of such batches, in one
-            pass without keeping rows.
+        adapt(vectors): sets the map from an array or tensor (n, dim), a list of rows, or an
+            iterable of such batches, in one pass without keeping rows.
 
     Raises:
         ValueError: for more components than dimensions, or an ``adapt`` to no rows.
 
     Example:
 
+    >>> import numpy as np
     >>> layer = Whitening(n_components=2)
     >>> layer.adapt(np.random.default_rng(0).normal(size=(50, 4)))
     >>> tuple(layer(ops.ones((3, 4))).shape)
@@ -50,12 +52,16 @@ class Whitening(Layer):
         dim = input_shape[-1]
         kept = self._kept(dim)
         self.kernel = self.add_weight(
-            name="kernel", shape=(dim, kept), trainable=False, autocast=False,
+            name="kernel", shape=(dim, kept), trainable=False, autocast=False, dtype=self._dtype(),
             initializer=lambda shape, dtype=None: ops.eye(*shape, dtype=dtype),
         )  # fmt: skip
         self.bias = self.add_weight(
-            name="bias", shape=(dim,), trainable=False, autocast=False, initializer="zeros"
-        )
+            name="bias", shape=(dim,), trainable=False, autocast=False, dtype=self._dtype(),
+            initializer="zeros",
+        )  # fmt: skip
+
+    def _dtype(self):
+        return "float64" if self.compute_dtype == "float64" else "float32"
 
     def _kept(self, dim):
         if self.n_components is not None and not 0 < self.n_components <= dim:
@@ -63,10 +69,7 @@ class Whitening(Layer):
         return self.n_components or dim
 
     def adapt(self, vectors):
-        statistics = StreamingCovariance()
-        for batch in [vectors] if hasattr(vectors, "ndim") else vectors:
-            statistics.update(np.asarray(batch))
-        kernel, bias = whitening(statistics, self.n_components)
+        kernel, bias = whitening(vectors, self.n_components)
         if not self.built:
             self.build((None, len(bias)))
             self.built = True
@@ -74,7 +77,7 @@ class Whitening(Layer):
         self.bias.assign(bias)
 
     def call(self, inputs):
-        x = ops.matmul(ops.cast(inputs, "float32") + self.bias, self.kernel)
+        x = ops.matmul(ops.cast(inputs, self._dtype()) + self.bias, self.kernel)
         if not self.normalize:
             return x
         square = ops.sum(ops.square(x), axis=-1, keepdims=True)
@@ -84,7 +87,7 @@ class Whitening(Layer):
         return (*input_shape[:-1], self._kept(input_shape[-1]))
 
     def compute_output_spec(self, inputs):
-        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
+        return keras.KerasTensor(self.compute_output_shape(inputs.shape), dtype=self._dtype())
 
     def get_config(self):
         config = {"n_components": self.n_components, "normalize": self.normalize}

@@ -3,9 +3,11 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp, log_sum_exp
+from bert4keras_ext.backend.labels import known_labels
+from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
-from bert4keras_ext.backend.tensors import neighbours
-from bert4keras_ext.losses.base import Loss
+from bert4keras_ext.backend.tensors import whole_pairs
+from bert4keras_ext.losses.weights import RowLoss
 
 METHODS = ("infonce", "flatnce")
 FORMS = ("simcse", "pairs")
@@ -26,7 +28,8 @@ def contrastive_crossentropy(y_true, y_pred, method="infonce"):
     small batches learn on. Watch ``log_gap`` instead of a loss that is always 1.
 
     Args:
-        y_true: (rows,) int, the positive column of each row.
+        y_true: (rows,) int, the positive column of each row; a negative one (-100) is none: value
+            0, gradient 0.
         y_pred: (rows, columns) similarities, already scaled; -inf leaves a column out.
         method: a row of the table.
 
@@ -34,7 +37,7 @@ def contrastive_crossentropy(y_true, y_pred, method="infonce"):
         Float32 (rows,).
 
     Raises:
-        ValueError: for an unknown method.
+        ValueError: for an unknown method, or probabilities in place of similarities.
 
     Example:
 
@@ -46,11 +49,13 @@ def contrastive_crossentropy(y_true, y_pred, method="infonce"):
     """
     if method not in METHODS:
         raise ValueError(f"method expects one of {METHODS}, received {method!r}")
+    expect_logits("contrastive_crossentropy", y_pred, expected="similarities")
     gaps = _gaps(y_true, y_pred)
     if method == "infonce":
         return log1p_sum_exp(gaps)
     log_xi = log_sum_exp(gaps)
-    return ops.exp(log_xi - ops.stop_gradient(log_xi))
+    value = ops.exp(log_xi - ops.stop_gradient(log_xi))
+    return ops.where(ops.cast(y_true, "int32") < 0, 0.0, value)
 
 
 def log_gap(y_true, y_pred):
@@ -71,10 +76,13 @@ def log_gap(y_true, y_pred):
 def _gaps(y_true, y_pred):
     """``s_i - s_t`` for i != t; forbidden at t and at masked columns."""
     scores = ops.maximum(ops.cast(y_pred, "float32"), FORBIDDEN)
-    target = ops.cast(y_true, "int32")[:, None]
-    positive = ops.take_along_axis(scores, target, axis=1)
-    other = ops.logical_and(ops.arange(ops.shape(scores)[1])[None] != target, scores > FORBIDDEN)
-    return ops.where(other, scores - positive, FORBIDDEN)
+    target = known_labels(y_true, y_pred)[:, None]
+    columns = ops.arange(ops.shape(scores)[1])[None]
+    # A sum, since a look-up fails where a replica is left without rows.
+    positive = ops.sum(ops.where(columns == target, scores, 0.0), axis=1, keepdims=True)
+    positive = ops.where(target < ops.shape(scores)[1], positive, float("nan"))
+    counts = ops.logical_and(target >= 0, ops.logical_and(columns != target, scores > FORBIDDEN))
+    return ops.where(counts, scores - positive, FORBIDDEN)
 
 
 def l2_normalize(x):
@@ -89,13 +97,15 @@ def simcse_similarities(vectors, scale=20.0, normalize=True):
     """All rows against all others: (2N, dim), partners in neighbouring rows -> (2N, 2N).
 
     Under a distribution strategy "all" are the rows of the replica's own share of the batch. The
-    diagonal is -inf; the positive column of row i is i + 1 for even i and i - 1 for odd i.
+    diagonal is -inf; the positive column of row i is i + 1 for even i and i - 1 for odd i. A single
+    row, as the end of the data may leave it to a replica, has none: -1, which counts nothing.
 
     Returns:
         (y_true, y_pred) for ``contrastive_crossentropy``.
 
     Raises:
-        ValueError: for an odd number of rows.
+        ValueError: for an odd number of rows above 1 (InvalidArgumentError where it is known only
+            at run time; NaN under XLA, which knows no errors).
 
     Example:
 
@@ -104,12 +114,12 @@ def simcse_similarities(vectors, scale=20.0, normalize=True):
 
     Source: arXiv 2104.08821; article 8348.
     """
-    neighbours(vectors)  # refuses an odd number of rows
+    vectors = whole_pairs(vectors)
     x = l2_normalize(vectors) if normalize else ops.cast(vectors, "float32")
     scores = ops.matmul(x, ops.transpose(x)) * scale
     places = ops.arange(ops.shape(x)[0])
     scores = ops.where(places[:, None] == places[None], FORBIDDEN, scores)
-    return places + 1 - 2 * (places % 2), scores
+    return ops.where(ops.shape(x)[0] == 1, -1, places + 1 - 2 * (places % 2)), scores
 
 
 def pair_similarities(queries, keys, negatives=None, scale=20.0, normalize=True):
@@ -142,7 +152,7 @@ def pair_similarities(queries, keys, negatives=None, scale=20.0, normalize=True)
 
 
 @register
-class ContrastiveLoss(Loss):
+class ContrastiveLoss(RowLoss):
     """A contrastive loss over the sentence vectors of a batch; labels are not used.
 
     ==========  ===========================  ================================================
@@ -157,6 +167,10 @@ class ContrastiveLoss(Loss):
     Under a distribution strategy every replica compares the rows of its own share of the batch
     only: the loss of the whole batch needs one replica, or exact accumulation.
 
+    Weights: one a row, (2N,) or (N,), or with an axis of 1 behind: how much the row counts that
+    asks (for "simcse" each row of a pair by its own weight). A row of weight 0 is still something
+    that others are compared with. The same holds for a mask of the rows.
+
     Args:
         scale: similarities are multiplied by it (20 in SimCSE, 30 in SimBERT).
         temperature: the same the other way round, ``scale = 1 / temperature``; give one of them.
@@ -168,7 +182,8 @@ class ContrastiveLoss(Loss):
 
     Raises:
         ValueError: for an unknown method or form, a scale or temperature that is not positive, an
-            odd number of rows ("simcse"), or vectors of another rank.
+            odd number of rows ("simcse"; a single one counts nothing), vectors of another rank, or
+            weights that are not one a row.
 
     Example:
 

@@ -2,6 +2,8 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.labels import at_labels, known_labels
+from bert4keras_ext.backend.logits import expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.losses.base import Loss
 
@@ -20,6 +22,9 @@ def am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     Returns:
         Float32 (...).
 
+    Raises:
+        ValueError: for probabilities, as a softmax gives them, in place of cosines.
+
     Example:
 
     >>> round(float(am_softmax(ops.array([1, 0]), ops.zeros(2), scale=1.0, margin=0.0)), 4)
@@ -27,6 +32,7 @@ def am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
 
     Source: arXiv 1801.05599; article 8656.
     """
+    _expect_cosines("am_softmax", y_pred)
     cosines, target = ops.cast(y_pred, "float32"), ops.cast(y_true, "float32")
     return _crossentropy(target, scale * (cosines - margin * target))
 
@@ -46,12 +52,15 @@ def simpler_a_softmax(y_true, y_pred, scale=30.0):
 
     Source: article 8656; A-Softmax: arXiv 1704.08063.
     """
+    _expect_cosines("simpler_a_softmax", y_pred)
     cosines, target = ops.cast(y_pred, "float32"), ops.cast(y_true, "float32")
     return _crossentropy(target, scale * (cosines + (_four_angles(cosines) - cosines) * target))
 
 
 def sparse_am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     """``am_softmax`` from class indices (...) or (..., 1), without one-hot labels.
+
+    A negative index (-100) is no label: value 0, gradient 0; one beyond the classes gives NaN.
 
     The margin is put in at the target's place, so nothing is lost when the target dominates (the
     article takes the target out of a finished sum, which float32 cannot do then).
@@ -62,6 +71,7 @@ def sparse_am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     >>> bool(abs(sparse_am_softmax(ops.array(1), ops.array([0.2, 0.9])) - one_hot) < 1e-6)
     True
     """
+    _expect_cosines("sparse_am_softmax", y_pred)
     return _sparse(y_true, y_pred, scale, lambda cosines: cosines - margin)
 
 
@@ -74,7 +84,12 @@ def sparse_simpler_a_softmax(y_true, y_pred, scale=30.0):
     >>> bool(abs(sparse_simpler_a_softmax(ops.array(1), ops.array([0.2, 0.9])) - one_hot) < 1e-6)
     True
     """
+    _expect_cosines("sparse_simpler_a_softmax", y_pred)
     return _sparse(y_true, y_pred, scale, _four_angles)
+
+
+def _expect_cosines(name, scores):
+    expect_logits(name, scores, "end the model in CosineDense", expected="cosines")
 
 
 def _crossentropy(target, scores):
@@ -88,14 +103,14 @@ def _four_angles(cosines):
 
 
 def _sparse(y_true, y_pred, scale, replace):
-    cosines = ops.cast(y_pred, "float32")
-    labels = ops.cast(y_true, "int32")
-    if len(labels.shape) < len(cosines.shape):
-        labels = labels[..., None]
-    own = ops.take_along_axis(cosines, labels, axis=-1)
-    at = ops.arange(cosines.shape[-1]) == labels  # bool, no one-hot of the scores' dtype
+    cosines, labels = ops.cast(y_pred, "float32"), ops.convert_to_tensor(y_true)
+    if len(labels.shape) == len(cosines.shape):
+        labels = labels[..., 0]
+    labels = known_labels(labels, y_pred)
+    own = at_labels(cosines, labels)[..., None]
+    at = ops.arange(cosines.shape[-1]) == labels[..., None]  # bool, no one-hot in float32
     logs = ops.log_softmax(scale * ops.where(at, replace(own), cosines), axis=-1)
-    return -ops.take_along_axis(logs, labels, axis=-1)[..., 0]
+    return -at_labels(logs, labels)
 
 
 @register

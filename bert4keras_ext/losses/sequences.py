@@ -3,6 +3,8 @@
 from keras import ops
 
 from bert4keras_ext.backend.exponentials import FORBIDDEN
+from bert4keras_ext.backend.labels import at_labels, known_labels
+from bert4keras_ext.backend.logits import LOGITS_OF_A_MODEL, expect_logits
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers import Loss as LossLayer
 from bert4keras_ext.losses.contrastive import contrastive_crossentropy, simcse_similarities
@@ -12,23 +14,33 @@ def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
     """Cross-entropy of each token: ``-(1 - p_t)^gamma log p_t``, smoothed where asked for.
 
     Args:
-        y_true: (...) int token ids.
+        y_true: (...) int token ids; a negative one (-100) is no label: value 0, gradient 0. What
+            stands under a Keras mask of ``y_pred`` may be anything.
         y_pred: (..., classes) logits; classes at -inf are masked and get no gradient.
         label_smoothing: share of the label that goes to all (unmasked) classes alike.
         gamma: 0 is plain cross-entropy; above 0, tokens that are right already count less (focal
             loss, arXiv 1708.02002; 2 is usual).
 
     Returns:
-        Float32 (...).
+        Float32 (...); NaN for a label beyond the classes.
+
+    Raises:
+        ValueError: for probabilities, as a softmax gives them, in place of logits.
 
     Example:
 
     >>> round(float(token_crossentropy(ops.array([1]), ops.zeros((1, 4)))[0]), 4)
     1.3863
     """
+    expect_logits("token_crossentropy", y_pred, LOGITS_OF_A_MODEL)
+    return _token_crossentropy(y_true, y_pred, label_smoothing, gamma)
+
+
+def _token_crossentropy(y_true, y_pred, label_smoothing, gamma):
     scores = ops.maximum(ops.cast(y_pred, "float32"), FORBIDDEN)
     logs = ops.log_softmax(scores, axis=-1)
-    target = ops.take_along_axis(logs, ops.cast(y_true, "int32")[..., None], axis=-1)[..., 0]
+    labels = known_labels(y_true, y_pred)
+    target = at_labels(logs, labels)
     loss = -target
     if label_smoothing:
         known = ops.cast(scores > FORBIDDEN, "float32")
@@ -36,18 +48,22 @@ def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
         loss = (1 - label_smoothing) * loss - label_smoothing * mean
     if gamma:
         loss = loss * ops.power(ops.maximum(-ops.expm1(target), 1e-12), gamma)
-    return loss
+    return ops.where(labels < 0, 0.0, loss)
 
 
 def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0.0):
-    """The mean of ``token_crossentropy`` over the tokens that the mask counts.
+    """The mean of ``token_crossentropy`` over tokens that have a label and that the mask counts.
 
     Args:
         y_true, y_pred, label_smoothing, gamma: as there, for (batch, length).
-        mask: (batch, length) 0/1 or bool: which tokens are to be learned; None is all.
+        mask: (batch, length) 0/1 or bool: which tokens are to be learned; None is all. Other
+            numbers >= 0 are weights of the tokens.
 
     Returns:
         A float32 scalar; 0 where nothing is counted.
+
+    Raises:
+        ValueError: as there.
 
     Example:
 
@@ -55,12 +71,16 @@ def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0
     >>> round(float(loss), 4)
     1.3863
     """
-    loss = token_crossentropy(y_true, y_pred, label_smoothing, gamma)
-    if mask is None:
-        return ops.mean(loss)
-    weights = ops.cast(mask, "float32")
+    expect_logits("seq2seq_crossentropy", y_pred, LOGITS_OF_A_MODEL)
+    labels = known_labels(y_true, y_pred)
+    weights = ops.cast(labels >= 0, "float32")
+    if mask is not None:
+        weights = weights * ops.cast(mask, "float32")
+        labels = ops.where(weights > 0, labels, -1)  # anything may stand in padding
+    loss = _token_crossentropy(labels, y_pred, label_smoothing, gamma)
     loss = ops.where(weights > 0, loss, 0.0)  # an infinite loss of padding must not count either
-    return ops.sum(loss * weights) / ops.maximum(ops.sum(weights), 1.0)
+    total = ops.sum(weights)
+    return ops.sum(loss * weights) / ops.where(total > 0, total, 1.0)
 
 
 @register
@@ -71,10 +91,18 @@ class Seq2SeqLoss(LossLayer):
     classes)]: the logits at place i predict token i + 1 where the mask of i + 1 is set. For UniLM
     the mask is the segment ids; where the logits carry a Keras mask, masked tokens do not count.
 
+    Weights: Keras gives ``sample_weight`` and ``class_weight`` to compiled losses alone, not to
+    layers. Multiply the target mask by them: it may hold weights of tokens.
+
     Args:
         output_axis: which input is passed on; 2, the logits, by default.
         label_smoothing, gamma: see ``token_crossentropy``.
         **kwargs: those of the Loss layer.
+
+    Raises:
+        ValueError: for probabilities, as a softmax gives them, in place of logits: models of
+            ``build_transformer_model`` give logits by ``with_mlm="linear"`` (UniLM) and
+            ``with_lm="linear"`` (GPT, T5).
 
     Example:
 
@@ -91,8 +119,14 @@ class Seq2SeqLoss(LossLayer):
         self.label_smoothing = label_smoothing
         self.gamma = gamma
 
+    def compute_output_spec(self, inputs, *args, **kwargs):
+        if type(self).compute_loss.__module__ == __name__:  # a subclass's own may want others
+            expect_logits(self.name, inputs[2], LOGITS_OF_A_MODEL)
+        return super().compute_output_spec(inputs, *args, **kwargs)
+
     def compute_loss(self, inputs, mask=None):
         tokens, targets, logits = inputs
+        expect_logits(self.name, logits, LOGITS_OF_A_MODEL)
         targets = ops.cast(targets, "float32")
         if mask is not None and mask[2] is not None:
             targets = targets * ops.cast(mask[2], "float32")
@@ -112,7 +146,8 @@ class SimBERTLoss(Seq2SeqLoss):
     Each batch holds ``[CLS] a [SEP] b [SEP]`` and ``[CLS] b [SEP] a [SEP]`` in neighbouring rows.
     UniLM's mask keeps b from the [CLS] vector of a, so the vectors of neighbours are those of two
     similar sentences: ``Seq2SeqLoss`` plus ``contrastive_weight`` times the contrastive loss of
-    each row among all others. On several replicas each compares its own rows only.
+    each row among all others. On several replicas each compares its own rows only. Weights in the
+    target mask concern the first of the two; the second is the mean of all rows.
 
     Inputs: [token ids, segment ids, logits, sentence vectors (batch, dim)].
 
@@ -142,7 +177,9 @@ class SimBERTLoss(Seq2SeqLoss):
         *sequence, vectors = inputs
         generation = super().compute_loss(sequence, None if mask is None else mask[:3])
         table = simcse_similarities(vectors, self.scale)
-        similarity = ops.mean(contrastive_crossentropy(*table, self.method))
+        values = contrastive_crossentropy(*table, self.method)
+        # Not the mean: of no rows at all, which a replica may be left with, it is NaN.
+        similarity = ops.sum(values) / ops.maximum(ops.cast(ops.size(values), "float32"), 1.0)
         return generation + self.contrastive_weight * similarity
 
     def get_config(self):

@@ -58,7 +58,8 @@ def whitening(vectors, n_components=None):
     become infinite: they get zero.
 
     Args:
-        vectors: (n, dim), an iterable of such batches, or a StreamingCovariance.
+        vectors: (n, dim), an array or tensor of any dtype or a list of rows; an iterable of such
+            batches; or a StreamingCovariance.
         n_components: columns to keep; None is all.
 
     Returns:
@@ -101,8 +102,8 @@ def whiten(vectors, kernel=None, bias=None):
     [[0.6, 0.8]]
     """
     x = np.asarray(vectors, dtype="float64")
-    x = x if bias is None else x + bias
-    x = x if kernel is None else x @ kernel
+    x = x if bias is None else x + np.asarray(bias, dtype="float64")
+    x = x if kernel is None else x @ np.asarray(kernel, dtype="float64")
     lengths = np.linalg.norm(x, axis=-1, keepdims=True)
     return x / np.maximum(lengths, 1e-12)
 
@@ -111,9 +112,8 @@ def _statistics(vectors):
     if isinstance(vectors, StreamingCovariance):
         return vectors
     statistics = StreamingCovariance()
-    if isinstance(vectors, np.ndarray) or (
-        isinstance(vectors, (list, tuple)) and len(vectors) and np.ndim(vectors[0]) < 2
-    ):
+    is_list = isinstance(vectors, (list, tuple)) and len(vectors)
+    if hasattr(vectors, "ndim") or (is_list and np.ndim(vectors[0]) < 2):
         return statistics.update(vectors)
     for batch in vectors:
         statistics.update(batch)

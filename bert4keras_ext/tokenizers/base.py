@@ -149,8 +149,10 @@ class TokenizerBase:
         pattern="S*E*E",
         truncate_from="right",
         padding=True,
-        pad_to_multiple_of=None,
+        multiple=None,
         length=None,
+        *,
+        pad_to_multiple_of=None,
     ):
         """`encode` for many texts at once.
 
@@ -159,9 +161,10 @@ class TokenizerBase:
             second_texts: iterable of as many second texts, or None.
             maxlen, pattern, truncate_from: as in `encode`.
             padding: True for arrays, False for lists of different lengths.
-            pad_to_multiple_of: round the number of columns up to a multiple of this (it may then
-                exceed maxlen), so that compiled models see few shapes.
+            multiple: round the number of columns up to a multiple of this (it may then exceed
+                maxlen), so that compiled models see few shapes; as in `DataGenerator`.
             length: the number of columns, whatever the texts.
+            pad_to_multiple_of: the same as `multiple`, by Hugging Face's name.
 
         Returns:
             token_ids, segment_ids: int32 arrays (texts, columns), filled up with the id of the pad
@@ -184,8 +187,15 @@ class TokenizerBase:
         if not padding:
             return self._encode_rows(pairs, *arguments)
 
+        if None not in (multiple, pad_to_multiple_of):
+            raise ValueError(
+                f"multiple and pad_to_multiple_of are one thing: found {multiple} and "
+                f"{pad_to_multiple_of}. Give multiple alone"
+            )
+        multiple = pad_to_multiple_of if multiple is None else multiple
+
         def width(longest):
-            return padded_width(longest, length, pad_to_multiple_of)
+            return padded_width(longest, length, multiple)
 
         return self._encode_padded(pairs, *arguments, width)
 

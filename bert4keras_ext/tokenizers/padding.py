@@ -16,15 +16,15 @@ def pad_rows(rows, width, value):
 
 def padded_width(longest, length=None, multiple=None):
     """The number of columns: `length`, or the longest row's length rounded up to a multiple."""
-    for name, value in (("length", length), ("pad_to_multiple_of", multiple)):
+    for name, value in (("length", length), ("multiple", multiple)):
         if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
             raise ValueError(f"{name}: expected a positive integer or None, found {value!r}")
     if length is None:
         return longest if multiple is None else -(-longest // multiple) * multiple
     if multiple is not None and length % multiple:
         raise ValueError(
-            f"expected length to be a multiple of pad_to_multiple_of, found {length} and "
-            f"{multiple}. Give one of the two"
+            f"expected length to be a multiple of `multiple`, found {length} and {multiple}. Give "
+            "one of the two"
         )
     if longest > length:
         raise ValueError(

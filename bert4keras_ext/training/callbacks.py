@@ -6,7 +6,8 @@ from pathlib import Path
 
 import keras
 
-from bert4keras_ext.training.state import check_room
+from bert4keras_ext.backend.keras_internals import all_layers_of, compiled_parts
+from bert4keras_ext.training.state import check_room, optimizers_of
 
 
 class KeepBest(keras.callbacks.Callback):
@@ -14,7 +15,7 @@ class KeepBest(keras.callbacks.Callback):
 
     The scores are put into the epoch's logs: the progress bar and the history show them. The file
     is replaced in one move, so a kill leaves the old weights or the new, and holds the model's
-    weights alone, without the optimizer's.
+    weights alone, without the optimizer's. It serves any `keras.Model`, subclassed ones too.
 
     Args:
         evaluate: function of no arguments that returns {name: score}.
@@ -71,17 +72,17 @@ class KeepBest(keras.callbacks.Callback):
         draft = self.filepath.with_name(f".{os.getpid()}.{self.filepath.name}")
         try:
             check_room(draft, _file_size(self.model))
-            _bare(self.model).save_weights(draft)
+            keras.saving.save_weights(self.model, draft, objects_to_skip=_beside(self.model))
             os.replace(draft, self.filepath)
         finally:
             draft.unlink(missing_ok=True)
 
     def load(self, model):
-        """Puts the best weights into the model."""
+        """Puts the best weights into the model; a subclassed one must have been called before."""
         if not self.filepath.is_file():
             raise FileNotFoundError(f"no weights at {self.filepath}: train the model first")
         try:
-            _bare(model).load_weights(self.filepath)
+            keras.saving.load_weights(model, self.filepath, objects_to_skip=_beside(model))
         except OSError as error:  # of HDF5, without the name of the file
             raise OSError(
                 f"expected weights in {self.filepath}, found a damaged file ({error}); train the "
@@ -200,12 +201,14 @@ class EvaluateWithEMA(keras.callbacks.Callback):
             callback.set_state(content)
 
 
-def _bare(model):
-    """The same layers as a model that was never compiled: its weights are all there is to save."""
-    return keras.Model(model.inputs, model.outputs)
-
-
 def _file_size(model):
     """At most so many bytes has a file of the model's weights; HDF5 needs some for each."""
     sizes = [math.prod(v.shape) * (8 if "64" in str(v.dtype) else 4) for v in model.weights]
     return sum(size + 8192 for size in sizes) + 65536
+
+
+def _beside(model):
+    """What a model holds beside its weights: what it, and models inside, were compiled with."""
+    models = [layer for layer in all_layers_of(model) if isinstance(layer, keras.Model)]
+    parts = [part for each in models for part in compiled_parts(each)]
+    return [*parts, *(part for each in models for part in optimizers_of(each))]

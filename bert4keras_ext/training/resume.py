@@ -40,7 +40,10 @@ def resumable_fit(
     on seed and epoch alone, so an interrupted run ends with the same numbers as one that was not.
 
     Args:
-        model: a compiled model.
+        model: a compiled model: functional or subclassed, built or not, with a `train_step` of
+            its own or without. All that it counts with is continued: weights, optimizers, metrics
+            and TensorFlow variables in its attributes. (Plain numbers in them are not; and one
+            that steps eagerly must make its variables in its constructor or its `call`.)
         train: a `DataGenerator` with a seed and a length. What it draws besides the order of the
             rows should depend on its `seed` and `epoch` alone too.
         epochs: epochs in total, those before the interruption included. With more of them than
@@ -97,14 +100,37 @@ def resumable_fit(
 
 
 def _make_all_variables(model, batch):
-    """Those of the optimizer and the metrics too, which Keras leaves to the first step."""
+    """Those of the optimizer and the metrics too, which Keras leaves to the first step.
+
+    No value changes: a `train_step` of the model's own is traced only, to see what it makes.
+    """
     x, y, sample_weight = keras.utils.unpack_x_y_sample_weight(batch)
     with model.distribute_strategy.scope():
-        model.optimizer.build(model.trainable_variables)
-        y_pred = model(x, training=False)
-        model.compute_loss(x, y, y_pred, sample_weight)
-        model.compute_metrics(x, y, y_pred, sample_weight)
+        if _has_own_step(model) and not model.run_eagerly:
+            _trace(model, batch)
+        else:
+            y_pred = model(x, training=False)
+            model.optimizer.build(model.trainable_variables)
+            if not _has_own_step(model):
+                model.compute_loss(x, y, y_pred, sample_weight)
+                model.compute_metrics(x, y, y_pred, sample_weight)
     model.reset_metrics()
+
+
+def _has_own_step(model):
+    """Of its class, or set on the model, as a training technique does."""
+    return "train_step" in vars(model) or type(model).train_step is not keras.Model.train_step
+
+
+def _trace(model, batch):
+    import tensorflow as tf
+
+    def step(batch):
+        return model.distribute_strategy.run(model.train_step, args=(batch,))
+
+    known = tuple(part for part in batch if part is not None)  # as a dataset holds them
+    batch = keras.tree.map_structure(tf.convert_to_tensor, known)
+    tf.function(step, autograph=False).get_concrete_function(batch)
 
 
 class _Stopped(Exception):

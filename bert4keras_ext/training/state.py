@@ -7,7 +7,10 @@ import shutil
 import zipfile
 from pathlib import Path
 
+import keras
 import numpy as np
+
+from bert4keras_ext.backend.keras_internals import all_layers_of
 
 
 class StateError(ValueError):
@@ -15,10 +18,43 @@ class StateError(ValueError):
 
 
 def training_variables(model):
-    """Every variable of a training, in a fixed order: weights, seeds, optimizer, metrics."""
+    """Every variable of a training, in a fixed order: weights, seeds, optimizer, metrics.
+
+    At the end come those that a subclass keeps in its attributes (or in a list or dict there) and
+    that Keras does not count: further optimizers, metrics of models inside, TensorFlow variables.
+    """
     optimizer = [] if model.optimizer is None else model.optimizer.variables
     found = [*model.variables, *optimizer, *model.metrics_variables]
+    for layer in all_layers_of(model):
+        for part in attributes_of(layer):
+            found += _variables_of(part)
     return list({id(variable): variable for variable in found}.values())
+
+
+def attributes_of(layer):
+    """The values of its attributes, those in lists, tuples and dicts one by one."""
+    return [leaf for value in vars(layer).values() for leaf in _leaves(value)]
+
+
+def optimizers_of(layer):
+    """The optimizers that a layer or model keeps in its attributes."""
+    return [x for x in attributes_of(layer) if isinstance(x, keras.optimizers.Optimizer)]
+
+
+def _leaves(value):
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, (list, tuple)):
+        return [value]
+    return [leaf for part in value for leaf in _leaves(part)]
+
+
+def _variables_of(part):
+    import tensorflow as tf
+
+    if isinstance(part, (keras.optimizers.Optimizer, keras.Metric)):
+        return part.variables
+    return [part] if isinstance(part, (keras.Variable, tf.Variable)) else []
 
 
 def write_state(path, arrays, notes):

@@ -1,3 +1,5 @@
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -174,3 +176,38 @@ def test_a_description_that_is_nested_deeper_than_the_data():
     generator = listed(lambda ids, zeros, label: (np.array(ids), label))
     with pytest.raises(ValueError, match="nested like the data, one array here"):
         generator.to_dataset((("int32", "int32"), "int32"), (ROW, []), padded_batch=True)
+
+
+def test_one_pass_has_a_known_length():
+    """Keras ran into the end of it, and warned each time."""
+    model, dev = tiny_model(), Pairs(rows([5, 9, 7]), batch_size=2)
+    dataset = dev.to_dataset(random=False, repeat=False)
+    assert int(dataset.cardinality()) == len(dev) == 2
+    samples = Samples(rows([5, 40, 7]), batch_size=2)
+    samples = samples.to_dataset(**SAMPLE, padded_batch=True, repeat=False)
+    assert int(samples.cardinality()) == 2 == len(list(samples))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(2):
+            model.evaluate(dataset, verbose=0)
+    stream = Pairs(Stream(rows([5, 9, 7])), batch_size=2).to_dataset(repeat=False)
+    assert int(stream.cardinality()) == tf.data.UNKNOWN_CARDINALITY
+
+
+class Filtered(Pairs):
+    """Leaves out short rows, or gives all of them twice."""
+
+    def items(self, random=False):
+        kept = (item for item in super(Pairs, self).items(random) for _ in range(self.times))
+        return (item for item in kept if len(item[0]) > 6)
+
+
+@pytest.mark.parametrize("times, found", [(1, "found 1"), (4, "found more")])
+def test_a_pass_of_another_length_says_so(times, found):
+    dev = Filtered(rows([5, 9, 7]), batch_size=2)
+    dev.times = times
+    with pytest.raises(tf.errors.InvalidArgumentError, match=f"{found}.*exact=False"):
+        list(dev.to_dataset(repeat=False))
+    inexact = list(dev.to_dataset(repeat=False, exact=False))
+    assert sum(len(labels) for _, labels in inexact) == 2 * times
+    assert len(list(dev.to_dataset().take(9))) == 9  # endless: nothing is said of its length

@@ -1,4 +1,5 @@
 import json
+import warnings
 
 import keras
 import numpy as np
@@ -213,3 +214,11 @@ def test_models_without_targets_and_with_weights():
 
 def test_sequence_padding_and_pad_agree():
     assert (DataGenerator([]).pad([[1], [2, 3]])[:, :2] == sequence_padding([[1], [2, 3]])).all()
+
+
+def test_keras_does_not_warn_that_it_will_not_shuffle():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model, train = tiny_model(), Pairs(rows([5, 9, 7]), batch_size=2)
+        model.fit(train.forfit(), steps_per_epoch=2, verbose=0)
+        model.fit(train.to_dataset(), steps_per_epoch=2, verbose=0)

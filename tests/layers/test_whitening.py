@@ -55,3 +55,31 @@ def test_the_symbolic_output_is_float32_as_the_real_one_is():
     layer = Whitening(dtype="mixed_float16")
     assert layer(keras.Input((4,))).dtype == "float32"
     assert keras.backend.standardize_dtype(layer(np.ones((2, 4), "float32")).dtype) == "float32"
+
+
+@pytest.mark.parametrize("policy", ["float64", "float16", "bfloat16", "mixed_float16"])
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int32"])
+def test_precisions_of_layer_and_inputs(policy, dtype):
+    """The map keeps its digits: a float16 one would overflow for a direction of little spread."""
+    rows = ROWS * [1e-4, 1, 10, 10, 10, 10]
+    layer = Whitening(dtype=policy)
+    layer.adapt(rows)
+    wanted = "float64" if policy == "float64" else "float32"
+    x = (rows[:4] * 9).astype(dtype)
+    found = layer(x)
+    assert keras.backend.standardize_dtype(found.dtype) == layer(keras.Input((6,))).dtype == wanted
+    exact = whiten(x.astype("float64"), *whitening(rows))
+    np.testing.assert_allclose(found, exact, atol=1e-12 if wanted == "float64" else 1e-3)
+
+
+def test_rows_of_any_kind_are_adapted_to():
+    wanted = np.asarray(whitening(ROWS)[0], "float32")
+    tensor = keras.ops.convert_to_tensor(ROWS)
+    for vectors in (ROWS.tolist(), tensor, [tensor[:9], tensor[9:]], iter(np.split(ROWS, 4))):
+        layer = Whitening()
+        layer.adapt(vectors)
+        np.testing.assert_allclose(layer.kernel, wanted, rtol=1e-4, atol=1e-6)
+    half = keras.ops.cast(ROWS, "bfloat16")
+    exact = keras.ops.convert_to_numpy(keras.ops.cast(half, "float64"))
+    layer.adapt(half)
+    np.testing.assert_allclose(layer.kernel, whitening(exact)[0], rtol=1e-4, atol=1e-6)

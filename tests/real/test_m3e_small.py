@@ -26,7 +26,7 @@ def test_mean_pooled_similarity_on_chinese_sts_b():
     vectors = {}
     for start in range(0, len(texts), 64):
         chunk = texts[start : start + 64]
-        inputs = tokenizer.encode_batch(chunk, maxlen=128, pad_to_multiple_of=32)
+        inputs = tokenizer.encode_batch(chunk, maxlen=128, multiple=32)
         for text, vector in zip(chunk, model.predict_on_batch(list(inputs))):
             vectors[text] = vector / np.linalg.norm(vector)
     similarity = [vectors[first] @ vectors[second] for first, second, _ in rows]

@@ -31,7 +31,7 @@ def test_equals_single_encodes(pairs, paired, maxlen, pattern, truncate_from, mu
     arguments = (first, second, maxlen, pattern, truncate_from)
     ragged = TOKENIZER.encode_batch(*arguments, padding=False)
     assert ragged == ([ids for ids, _ in rows], [segments for _, segments in rows])
-    padded = TOKENIZER.encode_batch(*arguments, pad_to_multiple_of=multiple)
+    padded = TOKENIZER.encode_batch(*arguments, multiple=multiple)
     longest = max((len(ids) for ids, _ in rows), default=0)
     width = longest if multiple is None else -(-longest // multiple) * multiple
     for array, lists in zip(padded, ragged):
@@ -104,8 +104,9 @@ def test_length_and_pad_token():
         ({"second_texts": []}, ValueError, r"expected as many as texts \(1\), found 0"),
         ({"length": 4}, ValueError, "rows of at most 4 tokens, found one of 5"),
         ({"length": 0}, ValueError, "length: expected a positive integer or None, found 0"),
-        ({"pad_to_multiple_of": -8}, ValueError, "pad_to_multiple_of: expected a positive"),
+        ({"multiple": -8}, ValueError, "multiple: expected a positive"),
         ({"length": 6, "pad_to_multiple_of": 4}, ValueError, "found 6 and 4"),
+        ({"multiple": 8, "pad_to_multiple_of": 4}, ValueError, "one thing: found 8 and 4"),
     ],
 )
 def test_bad_arguments(arguments, kind, message):
@@ -126,3 +127,9 @@ def test_errors_of_large_batches_are_those_of_single_texts():
     assert caught.value.__notes__ == ["This was text number 17 of the batch (from 0)."]
     with pytest.raises(ValueError, match="truncate_from: expected 'right', 'left'"):
         TOKENIZER.encode_batch(texts, maxlen=20, truncate_from="middle")  # though nothing is cut
+
+
+def test_hugging_faces_name_of_multiple_serves_too():
+    by_name = TOKENIZER.encode_batch(["北京"], pad_to_multiple_of=16)
+    np.testing.assert_array_equal(by_name, TOKENIZER.encode_batch(["北京"], multiple=16))
+    assert by_name[0].shape == (1, 16)
