@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bert4keras_ext import optimizers
-from bert4keras_ext.optimizers import Adam, adam, derive, lazy_optimization
+from bert4keras_ext.optimizers import Adam, adam, base, lazy_optimization
 from tests.optimizers.compositions import ARGUMENTS, extended, make_model, make_optimizer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -59,7 +59,7 @@ for names, kwargs in [
     (["gradient_accumulation"], {"grad_accum_steps": 4}),
     (["lookahead"], {"global_clipnorm": 0.1}),
     (["lazy_optimization"], {}),
-    (list(ARGUMENTS), {"weight_decay": 0.1, "grad_accum_steps": 4}),
+    (list(ARGUMENTS), {"weight_decay": 0.1, "weight_decay_rate": 0, "grad_accum_steps": 4}),
 ]:
     with strategy.scope():
         mirrored = train(names, **kwargs)
@@ -185,7 +185,7 @@ def test_the_general_path_is_the_same_rule(monkeypatch, composition):
     """What other backends take: no branches, no kernels of TensorFlow's."""
     wanted = end_of_training(*composition)
     assert np.any(wanted != START)
-    for module in (derive, adam, lazy_optimization):
+    for module in (base, adam, lazy_optimization):
         monkeypatch.setattr(module, "is_tensorflow", lambda: False)
     np.testing.assert_allclose(end_of_training(*composition), wanted, rtol=0, atol=1e-5)
 
