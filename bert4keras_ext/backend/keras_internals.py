@@ -24,7 +24,7 @@ PRIVATE_NAMES = (
             "_filter_empty_gradients": "calls it: accumulation leaves out missing gradients",
             "_overwrite_variable_with_gradient": "asks it: scales of float8 have no slots",
             "_update_model_variables_moving_average": "overrides it: use_ema around lookahead",
-            "_overwrite_model_variables_with_average_value": "overrides it: use_ema, frozen weights",
+            "_overwrite_model_variables_with_average_value": "overrides it: frozen weights",
         }.items()
     ],
     *[

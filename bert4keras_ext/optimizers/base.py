@@ -39,7 +39,7 @@ def dense(gradient, dtype):
 
 
 def is_frozen(variable):
-    """Whether `layer.trainable = False` reached a weight. (TensorFlow's own variables cannot be.)"""
+    """Whether `layer.trainable = False` reached a weight; it never reaches TensorFlow's own."""
     return isinstance(variable, keras.Variable) and not variable.trainable
 
 
@@ -89,15 +89,20 @@ class Exact:
         pairs = zip(self.model_weights, self._float32_copies)
         return [variable if copy is None else copy for variable, copy in pairs]
 
+    def states_of_weights(self):
+        """For each weight what has to be put back if it is: itself, and its copy if there is one."""
+        pairs = zip(self.model_weights, self._float32_copies)
+        return [[variable] if copy is None else [variable, copy] for variable, copy in pairs]
+
     def unfrozen(self, *lists):
         """Lists in the order of the slots, without the places of frozen weights."""
         rows = [row for row in zip(self.model_weights, *lists) if not is_frozen(row[0])]
         return [list(column) for column in zip(*rows)][1:] or [[] for _ in lists]
 
     def apply(self, grads, trainable_variables=None):
-        if trainable_variables is None and (not self.built or len(grads) != len(self.model_weights)):
-            return super().apply(grads)  # Keras says what is wrong
         is_chosen = trainable_variables is not None
+        if not is_chosen and not (self.built and len(grads) == len(self.model_weights)):
+            return super().apply(grads)  # Keras says what is wrong
         variables = list(trainable_variables) if is_chosen else self.model_weights
         if not self.built and variables:
             with keras.name_scope(self.name, caller=self):
@@ -165,10 +170,11 @@ class Exact:
     def _update_model_variables_moving_average(self, trainable_variables):
         # Of frozen weights too, so that an average is there when they are thawed.
         averages = self._model_variables_moving_average
-        momentum = ops.where(ops.equal(self.iterations, 0), 0.0, self.ema_momentum)
+        is_first = ops.equal(self.iterations, 0)
 
         def average(old, weight):
-            self.assign_add(old, (weight - old) * ops.cast(1 - momentum, old.dtype))
+            momentum = ops.where(is_first, 0, ops.cast(self.ema_momentum, old.dtype))
+            self.assign_add(old, (weight - old) * (1 - momentum))
 
         self.for_each(average, averages, self.updated_weights)
 
@@ -177,6 +183,10 @@ class Exact:
         weights = [variable for variable in trainable_variables if not is_frozen(variable)]
         averages = [self._model_variables_moving_average[self.index_of(v)] for v in weights]
         self.for_each(self.assign, *_where_both_are(weights, averages))
+
+    @property
+    def num_replicas(self):
+        return self._distribution_strategy.num_replicas_in_sync if is_tensorflow() else 1
 
     def sum_over_replicas(self, gradients):
         if not is_tensorflow():
@@ -334,7 +344,7 @@ class Exact:
             return self._run_when_anywhere(condition, step)
         import tensorflow as tf
 
-        if self._distribution_strategy.num_replicas_in_sync == 1:
+        if self.num_replicas == 1:
             return tf.cond(condition(), step, lambda: None)
 
         def across(strategy):

@@ -75,7 +75,7 @@ class ExponentialMovingAverage(Extension, recipe_name="exponential_moving_averag
         if updates == 0:
             raise RuntimeError("there are no averages before the first update of the weights")
         scale = 1 - self.ema_momentum**updates if bias_correction else 1
-        pairs = [pair for pair in zip(*self.unfrozen(self.model_weights, self._averages))]
+        pairs = zip(*self.unfrozen(self.model_weights, self._averages))
         pairs = [(variable, average) for variable, average in pairs if average is not None]
         self.keep(_old_weights=[(v, ops.convert_to_numpy(v)) for v, _ in pairs])
         for variable, average in pairs:

@@ -54,30 +54,39 @@ class GradientAccumulation(Extension, recipe_name="gradient_accumulation"):
         if self.built:
             return
         super().build(variables)
-        self._gradient_sums = [self._make_sum(variable) for variable in self.model_weights]
+        sums = self.slots("gradient_sum")
+        # Those of float8's variables after the others: a loaded model has them at other places.
+        pairs = list(zip(sums, self.model_weights))
+        self._gradient_sums = [self._make_largest(v) if s is None else s for s, v in pairs]
         self._num_batches = self._add_counter("num_accumulated_batches", ())
         # For each weight whether it had a gradient in this group.
         self._is_touched = self._add_counter("has_gradient", (len(self.model_weights),))
 
-    def _make_sum(self, variable):
-        return self.add_variable_from_reference(variable, name="gradient_sum")
+    def _make_largest(self, variable):
+        return self.add_variable_from_reference(variable, name="largest_gradient")
 
     def _add_counter(self, name, shape):
         return self.add_variable(shape, dtype="int32", aggregation="only_first_replica", name=name)
 
     def take_batch(self, gradients, variables):
         if self.grad_accum_steps == 1:
-            return super().take_batch(super().sum_over_replicas(gradients), variables)
+            return super().take_batch(self._of_all_replicas(gradients, variables), variables)
         gradients, variables = self.without_missing(gradients, variables)
-        self._add(super().sum_over_replicas(gradients), variables)
+        self._add(self._of_all_replicas(gradients, variables), variables)
         self._num_batches.assign_add(1)
         self._update_after(variables)
+
+    def _of_all_replicas(self, gradients, variables):
+        pairs = zip(super().sum_over_replicas(gradients), variables)
+        count = self.num_replicas
+        return [g / count if count > 1 and self.is_overwritten(v) else g for g, v in pairs]
 
     def _add(self, gradients, variables):
         rows = list(zip(variables, self._sums_of(variables), gradients))
         for action, is_wanted in ((self.assign_add, False), (self._keep_largest, True)):
             chosen = [row[1:] for row in rows if self.is_overwritten(row[0]) == is_wanted]
-            self.for_each(action, *zip(*chosen)) if chosen else None
+            if chosen:
+                self.for_each(action, *zip(*chosen))
 
     def _keep_largest(self, largest, gradient):
         # Float8's "gradients" are the next scales and largest numbers: those of the large batch.
@@ -98,7 +107,7 @@ class GradientAccumulation(Extension, recipe_name="gradient_accumulation"):
             return self.run_when(self._is_complete, lambda: self._update(variables))
 
         def is_last(elsewhere):
-            is_more = ops.any(ops.convert_to_tensor(self._is_touched) * ops.array(away, "int32") > 0)
+            is_more = ops.any(ops.logical_and(ops.greater(self._is_touched, 0), away))
             return ops.logical_and(self._is_complete(), ops.equal(is_more, elsewhere))
 
         self.run_when(lambda: is_last(False), lambda: self._update(variables))
@@ -109,13 +118,12 @@ class GradientAccumulation(Extension, recipe_name="gradient_accumulation"):
 
     def _update_touched(self):
         is_touched = ops.unstack(ops.convert_to_tensor(self._is_touched) > 0)
-        variables, copies, is_touched = self.unfrozen(
-            self.model_weights, self.updated_weights, is_touched
+        variables, states, is_touched = self.unfrozen(
+            self.model_weights, self.states_of_weights(), is_touched
         )
-        targets = [*variables, *copies]
-        old = [ops.copy(target) for target in targets]
+        rows = [(each, ops.copy(each), t) for s, t in zip(states, is_touched) for each in s]
         self._update(variables)
-        self.for_each(self._put_back, targets, old, [*is_touched, *is_touched])
+        self.for_each(self._put_back, *zip(*rows))
 
     def _put_back(self, variable, old, is_touched):
         self.assign(variable, ops.where(is_touched, ops.convert_to_tensor(variable), old))
