@@ -90,7 +90,7 @@ class Exact:
         return [variable if copy is None else copy for variable, copy in pairs]
 
     def states_of_weights(self):
-        """For each weight what has to be put back if it is: itself, and its copy if there is one."""
+        """For each weight what it takes to put it back: itself, and its copy if there is one."""
         pairs = zip(self.model_weights, self._float32_copies)
         return [[variable] if copy is None else [variable, copy] for variable, copy in pairs]
 

@@ -247,6 +247,7 @@ def test_a_gradient_of_a_frozen_weight_is_dropped():
     assert (first.numpy() < -1, second.numpy()) == (True, 0)
 
 
+@pytest.mark.filterwarnings("ignore:.*is found in no weight's path")
 @pytest.mark.parametrize("names", [[], *[[name] for name in ARGUMENTS], list(ARGUMENTS)])
 def test_unknown_weights_are_named(names):
     known, unknown = make_variables()[:2]
