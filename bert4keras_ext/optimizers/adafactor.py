@@ -104,6 +104,14 @@ class AdaFactor(Exact, keras.optimizers.Optimizer):
         rate = ops.minimum(1 / ops.sqrt(self._step("float32")), 0.01)
         return rate if self.multiply_by_parameter_scale else rate * 0.05
 
+    def set_rate(self, learning_rate):
+        if self.has_relative_step:
+            raise TypeError(
+                "expected AdaFactor(learning_rate=None) to make its own learning rate, received "
+                f"{learning_rate!r} to set: pass a learning_rate to the constructor"
+            )
+        super().set_rate(learning_rate)
+
     def _step(self, dtype):
         return ops.cast(self.iterations + 1, dtype)
 

@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.keras_internals import adam_slots
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.optimizers.derive import Exact, dense, is_tensorflow
 
@@ -70,13 +71,13 @@ class Adam(Exact, keras.optimizers.Adam):
     def _fused_step(self, gradient, variable, learning_rate):
         import tensorflow as tf
 
-        index = self.index_of(variable)
+        m, v, _ = adam_slots(self, self.index_of(variable))
         dtype = variable.dtype
         power_1, power_2 = self._powers(dtype)
         tf.raw_ops.ResourceApplyAdam(
             var=variable.handle,
-            m=self._momentums[index].value.handle,
-            v=self._velocities[index].value.handle,
+            m=m.value.handle,
+            v=v.value.handle,
             beta1_power=power_1,
             beta2_power=power_2,
             lr=tf.cast(learning_rate, dtype),
@@ -88,13 +89,11 @@ class Adam(Exact, keras.optimizers.Adam):
         )
 
     def _plain_step(self, gradient, variable, learning_rate):
-        index = self.index_of(variable)
-        m, v = self._momentums[index], self._velocities[index]
+        m, v, largest = adam_slots(self, self.index_of(variable))
         gradient = dense(gradient, variable.dtype)
         self.assign(m, m + (gradient - m) * (1 - self.beta_1))
         self.assign(v, v + (ops.square(gradient) - v) * (1 - self.beta_2))
         if self.amsgrad:
-            largest = self._velocity_hats[index]
             self.assign(largest, ops.maximum(largest, v))
             v = largest
         self.assign_sub(variable, self._step(m, v, learning_rate))
@@ -109,12 +108,12 @@ class Adam(Exact, keras.optimizers.Adam):
 
         Their moments fade over those steps first. See lazy_optimization.
         """
-        index = self.index_of(variable)
-        m = self._fade(self._momentums[index], rows, idle, self.beta_1, gradient)
-        v = self._fade(self._velocities[index], rows, idle, self.beta_2, ops.square(gradient))
+        m, v, largest = adam_slots(self, self.index_of(variable))
+        m = self._fade(m, rows, idle, self.beta_1, gradient)
+        v = self._fade(v, rows, idle, self.beta_2, ops.square(gradient))
         if self.amsgrad:
-            v = ops.maximum(v, self._read(self._velocity_hats[index], rows))
-            self._write(self._velocity_hats[index], rows, v)
+            v = ops.maximum(v, self._read(largest, rows))
+            self._write(largest, rows, v)
         return old - self._step(m, v, learning_rate)
 
     def _fade(self, slot, rows, idle, beta, new):

@@ -1,14 +1,8 @@
 """The one mechanism of derived optimizers: any Keras optimizer class in, a new class out.
 
 An extension is a class of a few methods that is put before the optimizer in the method resolution
-order, so `super()` is whatever stands inside. This file holds what they share, among it every
-private name of Keras that they need. Each method below may be overridden; from the outside in:
-
-    apply           a call with gradients; accumulation keeps most of them to itself
-    whole_update    one update of all weights; lookahead and moving averages act around it
-    rate_in_force   the learning rate of the update; schedules multiply it
-    update_step     one weight; decay, layer adaptation, lazy rows, rates of single weights
-    update_rows     the same for some rows of a table whose other rows stay untouched
+order, so `super()` is whatever stands inside. Which methods those are, and what calls them, is in
+base.py. Classes are made again from the recipes in saved files.
 """
 
 import copyreg
@@ -17,128 +11,27 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import PACKAGE, register
-from bert4keras_ext.optimizers import one_pass
-from bert4keras_ext.optimizers.patterns import warn_of_unmatched, which_match
+from bert4keras_ext.optimizers.base import Exact, dense, is_frozen, is_tensorflow
+
+__all__ = [
+    "EXTENSIONS",
+    "DerivedOptimizer",
+    "DerivedType",
+    "Exact",
+    "Extension",
+    "class_of",
+    "dense",
+    "derive",
+    "is_defined_inside",
+    "is_frozen",
+    "is_tensorflow",
+    "recipe_of",
+]
 
 EXTENSIONS = {}  # recipe name -> class
 _classes = {}  # (base, extensions, name) -> derived class
 _bases = {}  # name in a recipe -> class, of those Keras does not know by name
 _WRAPPERS = ("LossScaleOptimizer", "MultiOptimizer")
-
-
-def is_tensorflow():
-    return keras.backend.backend() == "tensorflow"
-
-
-def dense(gradient, dtype):
-    """The gradient as one tensor; that of an embedding (IndexedSlices) is summed by rows."""
-    if is_tensorflow():
-        import tensorflow as tf
-
-        gradient = tf.convert_to_tensor(gradient)
-    return ops.cast(gradient, dtype)
-
-
-class Exact:
-    """What this package's optimizers do otherwise than Keras' on TensorFlow.
-
-    Gradients are summed over the replicas of a `tf.distribute` strategy before they are clipped,
-    and those of embeddings over equal rows, so several devices and one clip alike.
-    """
-
-    decays_itself = False  # `weight_decay` is a part of the rule
-
-    def _backend_apply_gradients(self, grads, trainable_variables):
-        self.whole_update(self.sum_over_replicas(grads), trainable_variables)
-
-    def whole_update(self, gradients, variables):
-        super()._backend_apply_gradients(gradients, variables)
-
-    def sum_over_replicas(self, gradients):
-        if not is_tensorflow():
-            return gradients
-        import tensorflow as tf
-
-        context = tf.distribute.get_replica_context()
-        if context is None or context.num_replicas_in_sync == 1:
-            return gradients
-        return context.all_reduce(tf.distribute.ReduceOp.SUM, list(gradients))
-
-    def _clip_gradients(self, grads):
-        if self.clipnorm or self.global_clipnorm or self.clipvalue:
-            grads = [dense(gradient, gradient.dtype) for gradient in grads]
-        return super()._clip_gradients(grads)
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars  # the sums they are already
-
-    def _on_replicas(self, function, *args):
-        """function(strategy, *args), where the weights of all replicas may be written."""
-        import tensorflow as tf
-
-        distribute = tf.__internal__.distribute.interim
-        distribute.maybe_merge_call(function, self._distribution_strategy, *args)
-
-    def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
-        pairs = list(grads_and_vars)
-        is_large = one_pass.chosen([variable for _, variable in pairs], self._is_known_to_compile())
-        compiled, others = [], []
-        for (gradient, variable), large in zip(pairs, is_large):
-            if large and not self.is_fused(variable) and not self.takes_rows(gradient, variable):
-                compiled.append((dense(gradient, variable.dtype), variable, learning_rate))
-            else:
-                others.append((gradient, variable))
-        one_pass.run(self.update_step, compiled)
-        super()._distributed_tf_update_step(distribution, others, learning_rate)
-
-    def _is_known_to_compile(self):
-        """Rules from elsewhere may hold what XLA cannot compile: they run as they are written."""
-        rules = [each for each in type(self).__mro__ if "update_step" in vars(each)]
-        base = next(index for index, each in enumerate(rules) if not issubclass(each, Extension))
-        return all(each.__module__.startswith(PACKAGE) for each in rules[: base + 1])
-
-    def is_fused(self, variable):
-        """Whether the update of a weight is one kernel of TensorFlow's, nothing before or after."""
-        return False
-
-    def takes_rows(self, gradient, variable):
-        """Whether the update reads and writes some rows of the weight only."""
-        return False
-
-    def _apply_weight_decay(self, variables):
-        if not self.decays_itself:
-            super()._apply_weight_decay(variables)
-
-    def _get_current_learning_rate(self):
-        return self.rate_in_force()
-
-    def rate_in_force(self):
-        return super()._get_current_learning_rate()
-
-    def index_of(self, variable):
-        """Where the slots of a weight stand in lists made by `slots`."""
-        return self._get_variable_index(variable)
-
-    def slots(self, name):
-        """One zero variable a weight, saved with the optimizer: the memory a rule needs."""
-        return self.add_optimizer_variables(self._trainable_variables, name)
-
-    def without_missing(self, gradients, variables):
-        """Those pairs that have a gradient; warns of the others, fails where all are missing."""
-        return self._filter_empty_gradients(gradients, variables)
-
-    def paths(self, variables):
-        return [getattr(variable, "path", None) or variable.name for variable in variables]
-
-    def keep(self, **values):
-        """Sets attributes as they are, where Keras would wrap lists and dicts to track them."""
-        vars(self).update(values)
-
-    def matching(self, keyword, patterns, variables):
-        """For each variable whether a pattern is in its path; warns of idle patterns."""
-        paths = self.paths(variables)
-        warn_of_unmatched(keyword, patterns, paths)
-        return [bool(which_match(patterns, path)) for path in paths]
 
 
 class DerivedType(type):
@@ -147,6 +40,8 @@ class DerivedType(type):
 
 class Extension(Exact):
     """Base of the extensions. A subclass gives its name in recipes: `recipe_name="lookahead"`."""
+
+    recipe_name = None
 
     def __init_subclass__(cls, recipe_name=None, **kwargs):
         super().__init_subclass__(**kwargs)
@@ -167,14 +62,14 @@ class Extension(Exact):
         if not self.built:
             super().build(variables)
 
-    def _apply_weight_decay(self, variables):
+    def decay_weights(self, variables):
         """Done in `update_step`, which knows the rate of each weight and when it is updated."""
 
     def native_decay(self, variable):
         """The rate of Keras' own `weight_decay` argument for a weight, or None."""
         if self.decays_itself or self.weight_decay is None:
             return None
-        return self.weight_decay if self._use_weight_decay(variable) else None
+        return self.weight_decay if self.is_decayed(variable) else None
 
     def is_fused(self, variable):
         return self.native_decay(variable) is None and super().is_fused(variable)
@@ -190,77 +85,6 @@ class Extension(Exact):
         if rate is not None:
             old = old * ops.cast(1 - learning_rate * rate, old.dtype)
         return super().update_rows(rows, idle, old, gradient, variable, learning_rate)
-
-    def for_each(self, action, targets, *others, when=None, is_unfused=False):
-        """action(target, *others) for each weight on each device.
-
-        Args:
-            action: writes its target with `self.assign` and its kin.
-            targets: variables; `others` are lists of variables or tensors beside them.
-            when: function that says, as a tensor, whether anything shall be done.
-            is_unfused: whether the action is worth compiling: more than one operation.
-        """
-        if not is_tensorflow():
-            return self._for_each_anywhere(action, targets, *others, when=when)
-        import tensorflow as tf
-
-        lists = [[getattr(x, "value", x) for x in each] for each in (targets, *others)]
-
-        def act(strategy):
-            compiled = one_pass.chosen(lists[0], is_wanted=is_unfused)
-            rows = list(zip(*lists))
-            one_pass.run(action, [row for row, chosen in zip(rows, compiled) if chosen])
-            for target, *rest in [row for row, chosen in zip(rows, compiled) if not chosen]:
-                strategy.extended.update(target, action, args=tuple(rest), group=False)
-
-        def across(strategy):
-            if when is None:
-                act(strategy)
-            else:
-                tf.cond(when(), lambda: act(strategy), lambda: None)
-
-        self._on_replicas(across)
-
-    def _for_each_anywhere(self, action, targets, *others, when):
-        # A branch may not write variables on every backend: act, and take it back.
-        chosen = None if when is None else when()
-        for target, *rest in zip(targets, *others):
-            old = ops.copy(target)
-            action(target, *rest)
-            if when is not None:
-                target.assign(ops.where(chosen, ops.convert_to_tensor(target), old))
-
-    def run_when(self, condition, step):
-        """step(), which may update all weights, where condition() holds at run time."""
-        if not is_tensorflow():
-            return self._run_when_anywhere(condition, step)
-        import tensorflow as tf
-
-        if self._distribution_strategy.num_replicas_in_sync == 1:
-            return tf.cond(condition(), step, lambda: None)
-
-        def across(strategy):
-            # A step merges replicas, which it cannot do inside a branch: the branch goes around.
-            run = strategy.extended.call_for_each_replica
-            tf.cond(condition(), lambda: run(step), lambda: None)
-
-        tf.distribute.get_replica_context().merge_call(across)
-
-    def _run_when_anywhere(self, condition, step):
-        chosen = condition()
-        variables = [*self.variables, *self._trainable_variables]
-        before = [ops.copy(variable) for variable in variables]
-        step()
-        for variable, old in zip(variables, before):
-            variable.assign(ops.where(chosen, ops.convert_to_tensor(variable), old))
-
-    def run_eagerly(self, step):
-        """step() outside of training, as one graph, on every device."""
-        if not is_tensorflow():
-            return step()
-        import tensorflow as tf
-
-        tf.function(lambda: self._distribution_strategy.run(step))()
 
     def get_config(self):
         return {**super().get_config(), "recipe": recipe_of(type(self))}

@@ -14,6 +14,7 @@ def extend_with_exponential_moving_average(BaseOptimizer, name=None):
     itself goes on with w. `optimizer.apply_ema_weights()` puts the averages into the model, and
     `optimizer.reset_old_weights()` puts back what was there; `training.EvaluateWithEMA` does both
     around each evaluation. (Under a LossScaleOptimizer: `model.optimizer.inner_optimizer`.)
+    Frozen weights are averaged, in case they are thawed, and stay in the model as they are.
 
     Args of the new class, besides those of the base:
         ema_momentum: in [0, 1); averages reach back over about 1 / (1 - ema_momentum) updates.
@@ -60,8 +61,8 @@ class ExponentialMovingAverage(Extension, recipe_name="exponential_moving_averag
 
     def whole_update(self, gradients, variables):
         super().whole_update(gradients, variables)
-        # All weights: those without a gradient today are in the model all the same.
-        self.for_each(self._average, self._averages, self._trainable_variables, is_unfused=True)
+        # All weights: those without a gradient today, or frozen, are in the model all the same.
+        self.for_each(self._average, self._averages, self.updated_weights, is_unfused=True)
 
     def _average(self, average, variable):
         self.assign_add(average, (variable - average) * (1 - self.ema_momentum))
@@ -74,15 +75,17 @@ class ExponentialMovingAverage(Extension, recipe_name="exponential_moving_averag
         if updates == 0:
             raise RuntimeError("there are no averages before the first update of the weights")
         scale = 1 - self.ema_momentum**updates if bias_correction else 1
-        self.keep(_old_weights=[ops.convert_to_numpy(v) for v in self._trainable_variables])
-        for variable, average in zip(self._trainable_variables, self._averages):
-            variable.assign(ops.convert_to_numpy(average) / scale)
+        pairs = zip(*self.unfrozen(self.model_weights, self._averages))
+        pairs = [(variable, average) for variable, average in pairs if average is not None]
+        self.keep(_old_weights=[(v, ops.convert_to_numpy(v)) for v, _ in pairs])
+        for variable, average in pairs:
+            variable.assign(ops.cast(ops.convert_to_numpy(average) / scale, variable.dtype))
 
     def reset_old_weights(self):
         """Puts the weights back that `apply_ema_weights` took away."""
         if self._old_weights is None:
             raise RuntimeError("there are no old weights: apply_ema_weights() comes first")
-        for variable, old in zip(self._trainable_variables, self._old_weights):
+        for variable, old in self._old_weights:
             variable.assign(old)
         self.keep(_old_weights=None)
 

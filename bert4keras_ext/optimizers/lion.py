@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.keras_internals import lion_slot
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.optimizers.derive import Exact, dense
 
@@ -34,7 +35,7 @@ class Lion(Exact, keras.optimizers.Lion):
         super().__init__(learning_rate, beta_1=beta_1, beta_2=beta_2, name=name, **kwargs)
 
     def update_step(self, gradient, variable, learning_rate):
-        m = self._momentums[self.index_of(variable)]
+        m = lion_slot(self, self.index_of(variable))
         gradient = dense(gradient, variable.dtype)
         rate = ops.cast(learning_rate, variable.dtype)
         self.assign_sub(variable, rate * ops.sign(m + (gradient - m) * (1 - self.beta_1)))
@@ -44,7 +45,7 @@ class Lion(Exact, keras.optimizers.Lion):
         """The new rows for the old ones; see lazy_optimization."""
         import tensorflow as tf
 
-        slot = self._momentums[self.index_of(variable)]
+        slot = lion_slot(self, self.index_of(variable))
         m = tf.gather(slot.value, rows) * tf.pow(tf.cast(self.beta_2, old.dtype), idle)
         new = m + (gradient - m) * (1 - self.beta_2)
         self.assign(slot, tf.IndexedSlices(new, rows))

@@ -51,10 +51,12 @@ class Lookahead(Extension, recipe_name="lookahead"):
 
     def whole_update(self, gradients, variables):
         # All weights: those without a gradient in this update may have one in others of its group.
-        fast, slow = self._trainable_variables, self._slow_weights
-        # Taken anew for each group, so that weights loaded in between are no matter.
+        fast, slow = self.updated_weights, self._slow_weights
+        # Taken anew for each group, also of frozen weights: what was loaded or thawed in between
+        # goes back to where it was when the group began, not to some earlier place.
         self.for_each(self.assign, slow, fast, when=lambda: self._is_step(0))
         super().whole_update(gradients, variables)
+        fast, slow = self.unfrozen(fast, slow)
         self.for_each(self._go_back, fast, slow, when=lambda: self._is_step(-1))
 
     def _is_step(self, place):

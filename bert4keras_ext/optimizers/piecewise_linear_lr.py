@@ -16,8 +16,11 @@ def extend_with_piecewise_linear_lr(BaseOptimizer, name=None):
     updates of the weights, counted from 0: gradient accumulation does not advance them in between
     (in bert4keras it does: divide such schedules by grad_accum_steps).
 
-    `optimizer.learning_rate` reads as the rate in force, and sets what is multiplied; everything
-    that uses the learning rate (weight decay inside or outside) follows the schedule.
+    `optimizer.learning_rate` reads as the rate in force; everything that uses the learning rate
+    (weight decay inside or outside) follows the schedule. It cannot be set, as with Keras'
+    schedules: what reads it and writes it back, as callbacks do, would put the rate in force (0 at
+    the start) in the place of the one that is multiplied. That is `optimizer.base_learning_rate`,
+    to read and to set.
 
     Args of the new class, besides those of the base:
         lr_schedule: {step: factor}, steps >= 0 in ascending order, factors >= 0.
@@ -27,6 +30,8 @@ def extend_with_piecewise_linear_lr(BaseOptimizer, name=None):
     Raises:
         ValueError: an empty schedule, steps that are no integers, negative or out of order, or a
             factor that is negative or no finite number.
+        TypeError: `optimizer.learning_rate` is set, also by Keras' LearningRateScheduler and
+            ReduceLROnPlateau.
 
     Example:
 
@@ -52,6 +57,23 @@ class PiecewiseLinearLR(Extension, recipe_name="piecewise_linear_lr"):
     def rate_in_force(self):
         factor = piecewise_linear(self.iterations, self.lr_schedule)
         return super().rate_in_force() * factor
+
+    @property
+    def base_learning_rate(self):
+        """What the schedule multiplies."""
+        return super().rate_in_force()
+
+    @base_learning_rate.setter
+    def base_learning_rate(self, learning_rate):
+        super().set_rate(learning_rate)
+
+    def set_rate(self, learning_rate):
+        raise TypeError(
+            f"expected lr_schedule to rule the learning rate, received {learning_rate!r} to set: "
+            "LearningRateScheduler and ReduceLROnPlateau do not go with piecewise_linear_lr, whose "
+            "rate in force they would multiply once more. Write it into lr_schedule, or set "
+            "optimizer.base_learning_rate, which the schedule multiplies"
+        )
 
     def get_config(self):
         # Strings, as JSON would make of them.

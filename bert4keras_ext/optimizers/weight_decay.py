@@ -22,7 +22,8 @@ def extend_with_weight_decay(BaseOptimizer, name=None):
     State: no slot.
 
     Raises:
-        ValueError: a negative rate, or a pattern that is no regular expression.
+        ValueError: a negative rate, or a pattern that is no regular expression; the base's own
+            `weight_decay` besides (keras.optimizers.AdamW and Tiger have one by default).
 
     Example:
 
@@ -44,6 +45,12 @@ class WeightDecay(Extension, recipe_name="weight_decay"):
         weight_decay_rate = checked_number(
             "weight_decay_rate", weight_decay_rate, ">= 0", lambda x: x >= 0
         )
+        if weight_decay_rate and self.weight_decay:
+            raise ValueError(
+                f"expected one decay, received weight_decay={self.weight_decay} of "
+                f"{type(self).__name__}'s base besides weight_decay_rate={weight_decay_rate}: pass "
+                "weight_decay=0.0, or weight_decay_rate=0"
+            )
         patterns = as_patterns("exclude_from_weight_decay", exclude_from_weight_decay)
         self.keep(weight_decay_rate=weight_decay_rate, excluded_from_weight_decay=patterns)
 

@@ -200,6 +200,7 @@ def test_what_cannot_be_extended(base, error, words):
         ("piecewise_linear_lr", {"lr_schedule": {float("inf"): 1}}),
         ("lazy_optimization", {"include_in_lazy_optimization": 5}),
         ("parameter_wise_lr", {"paramwise_lr_schedule": {"Dense": None}}),
+        ("weight_decay", {"weight_decay": 0.1}),
     ],
 )
 def test_bad_arguments(name, kwargs):
@@ -232,25 +233,6 @@ def test_one_string_is_one_pattern():
     assert optimizer.get_config()["exclude_from_weight_decay"] == ["Norm"]
 
 
-def test_the_private_names_of_keras_are_there():
-    """Those that derive.py leans on: a change in Keras shows here first."""
-    for name in (
-        "_backend_apply_gradients",
-        "_all_reduce_sum_gradients",
-        "_distributed_tf_update_step",
-        "_clip_gradients",
-        "_apply_weight_decay",
-        "_use_weight_decay",
-        "_get_current_learning_rate",
-        "_get_variable_index",
-        "_filter_empty_gradients",
-        "add_optimizer_variables",
-    ):
-        assert callable(getattr(keras.optimizers.Optimizer, name)), name
-    for name in ("_trainable_variables", "_distribution_strategy"):
-        assert hasattr(keras.optimizers.SGD(), name), name
-
-
 def test_keras_weight_decay_follows_the_rate_of_each_weight():
     """`weight_decay` of AdamW acts inside the extensions: schedules and rates reach it."""
     cls = extend_with_piecewise_linear_lr(extended(["parameter_wise_lr"], keras.optimizers.SGD))
@@ -260,6 +242,27 @@ def test_keras_weight_decay_follows_the_rate_of_each_weight():
     weight = keras.Variable([2.0], name="variable")
     optimizer.apply([keras.ops.zeros(1)], [weight])
     np.testing.assert_allclose(weight.numpy(), 2 - 2 * 0.5 * 0.5 * 0.2 * 0.1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("base", [keras.optimizers.AdamW, optimizers.Tiger])
+def test_a_decay_that_a_base_has_by_default_is_not_added(base):
+    with pytest.raises(ValueError, match="one decay.*pass weight_decay=0.0"):
+        extend_with_weight_decay(base)(0.1)
+    optimizer = extend_with_weight_decay(base)(0.1, weight_decay=0.0)
+    assert optimizer.weight_decay_rate == 0.01
+    assert extend_with_weight_decay(base)(0.1, weight_decay_rate=0, weight_decay=0.2).built is False
+
+
+def test_keras_averages_are_of_weights_that_lookahead_has_pulled_back():
+    weight = keras.Variable([0.0])
+    optimizer = extend_with_lookahead(keras.optimizers.SGD)(
+        1.0, steps_per_slow_update=2, slow_step_size=0.5, use_ema=True, ema_momentum=0.5
+    )
+    for _ in range(2):
+        optimizer.apply([keras.ops.ones(1)], [weight])
+    assert weight.numpy() == -1  # half of the way to -2
+    optimizer.finalize_variable_values([weight])
+    assert weight.numpy() == -1  # the mean of -1 and -1
 
 
 def test_averages_know_when_they_are_in_use():

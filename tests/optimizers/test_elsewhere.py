@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from bert4keras_ext import optimizers
-from bert4keras_ext.optimizers import Adam, adam, derive, lazy_optimization
+from bert4keras_ext.optimizers import Adam, adam, base, lazy_optimization
 from tests.optimizers.compositions import ARGUMENTS, extended, make_model, make_optimizer
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def run(program, *arguments, **environment):
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", program, *arguments],
-        env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+        env={**os.environ, "PYTHONPATH": path, **environment},
         capture_output=True,
         text=True,
     )
@@ -59,7 +60,7 @@ for names, kwargs in [
     (["gradient_accumulation"], {"grad_accum_steps": 4}),
     (["lookahead"], {"global_clipnorm": 0.1}),
     (["lazy_optimization"], {}),
-    (list(ARGUMENTS), {"weight_decay": 0.1, "grad_accum_steps": 4}),
+    (list(ARGUMENTS), {"weight_decay": 0.1, "weight_decay_rate": 0, "grad_accum_steps": 4}),
 ]:
     with strategy.scope():
         mirrored = train(names, **kwargs)
@@ -135,7 +136,69 @@ print("equal")
 """
 
 
-@pytest.mark.parametrize("program", [FIT, APPLY, TOUCH], ids=["fit", "apply", "touch"])
+# The first weight is frozen after three batches, and thawed after six.
+FREEZE = """
+def train(names, kwargs):
+    optimizer, variables = make_optimizer(names, **kwargs), make_variables()
+    optimizer.build(variables)
+    total = tf.distribute.get_strategy().num_replicas_in_sync
+    for part in range(3):
+        variables[0].trainable = part != 1
+        chosen = [v for v in variables if v.trainable]
+
+        def update(*gradients):
+            optimizer.apply([each / total for each in gradients], chosen)
+
+        step = tf.function(lambda *args: tf.distribute.get_strategy().run(update, args))
+        before = variables[0].numpy()
+        for t in range(3):
+            rng = np.random.default_rng(3 * part + t)
+            step(*[tf.constant(rng.normal(size=v.shape), "float32") for v in chosen])
+        if hasattr(optimizer, "apply_ema_weights"):
+            optimizer.apply_ema_weights()
+            if part == 1:
+                np.testing.assert_array_equal(variables[0].numpy(), before)
+            optimizer.reset_old_weights()
+        if part == 1:
+            np.testing.assert_array_equal(variables[0].numpy(), before)
+    if hasattr(optimizer, "flush"):
+        optimizer.flush()
+    return [v.numpy() for v in (*variables, *optimizer.variables[2:])]
+
+
+ema = {"use_ema": True, "ema_overwrite_frequency": 2}
+for names, kwargs in [(["gradient_accumulation", "lookahead"], ema), (list(ARGUMENTS), {})]:
+    with strategy.scope():
+        mirrored = train(names, kwargs)
+    assert_equal(mirrored, train(names, kwargs), names)
+print("equal")
+"""
+# Weights of 16 bits, of which each device brings half of the gradient.
+SHORT = (
+    APPLY[: APPLY.index("for names, base")].replace(
+        "make_variables()", "[tf_short(v) for v in make_variables()]"
+    )
+    + """
+import keras
+
+
+def tf_short(variable):
+    return keras.Variable(variable.numpy(), dtype="bfloat16", name=variable.name)
+
+
+kwargs = {"steps_per_slow_update": 2}
+with strategy.scope():
+    mirrored = train(["lookahead"], kwargs, [0.5, 0.5])
+single = train(["lookahead"], kwargs, [1.0])
+for a, b in zip(mirrored, single, strict=True):
+    np.testing.assert_allclose(a.astype("float32"), b.astype("float32"), rtol=2.0**-7, atol=1e-6)
+print("equal")
+"""
+)
+PROGRAMS = {"fit": FIT, "apply": APPLY, "touch": TOUCH, "freeze": FREEZE, "short": SHORT}
+
+
+@pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_two_replicas_train_like_one_device(program):
     assert "equal" in run(TWO_DEVICES + program)
 
@@ -166,6 +229,25 @@ for (base, names, kwargs), end in zip(eval(sys.argv[2]), ends, strict=True):
         for gradient in gradients:
             weights, state = step(state, [gradient], weights)
         np.testing.assert_allclose(weights[0], end, rtol=0, atol=1e-5, err_msg=f"{base} {names}")
+
+    # Weights of 16 bits; the first freezes after four steps.
+    optimizer = cls(0.02, **kwargs)
+    name = "Transformer-0-bias-Embedding-Norm"
+    weights = [keras.Variable(start, dtype="bfloat16", name=name + each) for each in "ab"]
+    optimizer.build(weights)
+    for number, gradient in enumerate(gradients):
+        gradients_ = [keras.ops.cast(gradient, "bfloat16")] * 2
+        if number == 4:
+            weights[0].trainable = False
+            frozen = keras.ops.convert_to_numpy(weights[0])
+        state = [v.value for v in optimizer.variables], [v.value for v in weights]
+        new, state = optimizer.stateless_apply(state[0], gradients_, state[1])
+        for variable, value in zip([*weights, *optimizer.variables], [*new, *state]):
+            variable.assign(value)
+    np.testing.assert_array_equal(keras.ops.convert_to_numpy(weights[0]), frozen)
+    close = dict(rtol=2.0**-7, atol=0.03 if base in ("Lion", "Tiger") else 0.01)
+    found = keras.ops.convert_to_numpy(weights[1]).astype("float32")
+    np.testing.assert_allclose(found, end, **close, err_msg=f"{base} {names}")
 print("equal")
 """
 NAMES = list(ARGUMENTS)
@@ -196,7 +278,7 @@ def test_the_general_path_is_the_same_rule(monkeypatch, composition):
     """What other backends take: no branches, no kernels of TensorFlow's."""
     wanted = end_of_training(*composition)
     assert np.any(wanted != START)
-    for module in (derive, adam, lazy_optimization):
+    for module in (base, adam, lazy_optimization):
         monkeypatch.setattr(module, "is_tensorflow", lambda: False)
     np.testing.assert_allclose(end_of_training(*composition), wanted, rtol=0, atol=1e-5)
 
