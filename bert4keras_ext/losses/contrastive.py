@@ -11,6 +11,7 @@ METHODS = ("infonce", "flatnce")
 FORMS = ("simcse", "pairs")
 
 
+@register
 def contrastive_crossentropy(y_true, y_pred, method="infonce"):
     """InfoNCE or FlatNCE from a table of scaled similarities.
 
@@ -53,6 +54,7 @@ def contrastive_crossentropy(y_true, y_pred, method="infonce"):
     return ops.exp(log_xi - ops.stop_gradient(log_xi))
 
 
+@register
 def log_gap(y_true, y_pred):
     """``log xi``: how far the other columns are ahead of the positive one (negative is good).
 
@@ -85,6 +87,7 @@ def l2_normalize(x):
     return x * ops.where(square > 0, ops.rsqrt(ops.maximum(square, 1e-12)), 0.0)
 
 
+@register
 def simcse_similarities(vectors, scale=20.0, normalize=True):
     """All rows against all others: (2N, dim), partners in neighbouring rows -> (2N, 2N).
 
@@ -112,6 +115,7 @@ def simcse_similarities(vectors, scale=20.0, normalize=True):
     return places + 1 - 2 * (places % 2), scores
 
 
+@register
 def pair_similarities(queries, keys, negatives=None, scale=20.0, normalize=True):
     """Each query against all keys, and against all hard negatives: (N, dim) each.
 

@@ -8,6 +8,7 @@ from bert4keras_ext.layers import Loss as LossLayer
 from bert4keras_ext.losses.contrastive import contrastive_crossentropy, simcse_similarities
 
 
+@register
 def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
     """Cross-entropy of each token: ``-(1 - p_t)^gamma log p_t``, smoothed where asked for.
 
@@ -39,6 +40,7 @@ def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
     return loss
 
 
+@register
 def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0.0):
     """The mean of ``token_crossentropy`` over the tokens that the mask counts.
 
