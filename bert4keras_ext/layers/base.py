@@ -18,6 +18,7 @@ class Layer(keras.layers.Layer):
             ``set_recompute`` at construction.
         trainable_parts: {path of a sub-layer or weight: whether it is trained}, where that is not
             as the layer around it is, such as {"q": False, "o/bias": False}.
+        descriptions: of the models that the layer was built for, as a file has them.
         **kwargs: those of ``keras.layers.Layer``; ``trainable=False`` reaches sub-layers as well.
 
     Inputs, output: as the subclass has them. The mask of the first argument is passed on, unless
@@ -30,10 +31,11 @@ class Layer(keras.layers.Layer):
     ...         return 2 * inputs
     """
 
-    def __init__(self, recompute=None, trainable_parts=None, **kwargs):
+    def __init__(self, recompute=None, trainable_parts=None, descriptions=(), **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.recompute = recompute_enabled() if recompute is None else recompute
+        self.descriptions = tuple(descriptions)
         # Waits for the weights to be there. Past Keras, which would make a tracked copy of it.
         vars(self)["_parts_to_come"] = dict(trainable_parts or {})
 
@@ -50,6 +52,8 @@ class Layer(keras.layers.Layer):
         exceptions = {**parts.exceptions(self), **vars(self).get("_parts_to_come", {})}
         if exceptions:
             config["trainable_parts"] = exceptions
+        if self.descriptions:
+            config["descriptions"] = list(self.descriptions)
         # A run-time choice, not a part of what the layer computes: written only where it is on,
         # so that a saved model follows the switches of the program that loads it.
         return {**config, "recompute": True} if self.recompute else config
