@@ -10,14 +10,15 @@ class Layer(keras.layers.Layer):
     """A Keras layer that passes masks on, recomputes where asked to, and stays frozen.
 
     What is frozen, the layer or parts of it (``attention.q.trainable = False``, or a weight's), is
-    so in files, clones and copies too.
+    so in files, clones and copies too, and so is LoRA in sub-layers.
 
     Args:
         recompute: make the activations again in the backward pass instead of keeping them
             (``call`` must be decorated with ``recompute_grad``). None reads the switch
             ``set_recompute`` at construction.
-        trainable_parts: {path of a sub-layer or weight: whether it is trained}, where that is not
-            as the layer around it is, such as {"q": False, "o/bias": False}.
+        part_states: what sub-layers and weights are otherwise than this layer's arguments say,
+            {"q": {"trainable": False}, "v": {"lora_rank": 8, "lora_alpha": 8}}: whether they are
+            trained, and LoRA.
         descriptions: of the models that the layer was built for, as a file has them.
         **kwargs: those of ``keras.layers.Layer``; ``trainable=False`` reaches sub-layers as well.
 
@@ -31,27 +32,38 @@ class Layer(keras.layers.Layer):
     ...         return 2 * inputs
     """
 
-    def __init__(self, recompute=None, trainable_parts=None, descriptions=(), **kwargs):
+    def __init__(self, recompute=None, part_states=None, descriptions=(), **kwargs):
         super().__init__(**kwargs)
         self.supports_masking = True
         self.recompute = recompute_enabled() if recompute is None else recompute
         self.descriptions = tuple(descriptions)
         # Waits for the weights to be there. Past Keras, which would make a tracked copy of it.
-        vars(self)["_parts_to_come"] = dict(trainable_parts or {})
+        vars(self)["_states_to_come"] = dict(part_states or {})
 
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
         if name == "built" and value:
             parts.freeze_new(self)
-            parts.restore(self, vars(self).pop("_parts_to_come", {}))
+            self._restore_parts()
         elif parts.holds_layers(value):
             parts.freeze_new(self)
 
+    def __call__(self, *args, **kwargs):
+        outputs = super().__call__(*args, **kwargs)
+        if vars(self)["_states_to_come"]:  # of sub-layers that are built when they are called
+            self._restore_parts()
+        return outputs
+
+    def _restore_parts(self):
+        waiting = vars(self).get("_states_to_come")
+        if waiting:
+            vars(self)["_states_to_come"] = parts.restore(self, waiting)
+
     def get_config(self):
         config = super().get_config()
-        exceptions = {**parts.exceptions(self), **vars(self).get("_parts_to_come", {})}
-        if exceptions:
-            config["trainable_parts"] = exceptions
+        states = {**parts.states(self), **vars(self).get("_states_to_come", {})}
+        if states:
+            config["part_states"] = states
         if self.descriptions:
             config["descriptions"] = list(self.descriptions)
         # A run-time choice, not a part of what the layer computes: written only where it is on,

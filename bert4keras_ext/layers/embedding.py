@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.layers.lora import KeepsLoRA
 
 
 @register
-class Embedding(keras.layers.ReversibleEmbedding):
+class Embedding(KeepsLoRA, keras.layers.ReversibleEmbedding):
     """Looks up rows of a table; in mode "dense" multiplies by the transposed table.
 
     ==============  ===============================  =======================================
@@ -43,6 +44,8 @@ class Embedding(keras.layers.ReversibleEmbedding):
 
     Source: weight tying, arXiv 1608.05859.
     """
+
+    lora_weights = ("_embeddings", "lora_embeddings_a", "lora_embeddings_b")
 
     def __init__(
         self, input_dim, output_dim, padding_id=0, weights=None, descriptions=(), **kwargs

@@ -32,25 +32,52 @@ def freeze_new(layer):
                 part.trainable = False
 
 
-def exceptions(layer):
-    """{path: trainable} of the sub-layers and weights that are not as the layer around them."""
+def states(layer):
+    """{path: state} of what a layer's own arguments do not say of its sub-layers and weights.
+
+    A state is a dict of "trainable", where that is not as the layer around it is, and of
+    "lora_rank" and "lora_alpha".
+    """
     found = {}
     for name, part in _named(layer).items():
-        if part.trainable != layer.trainable:
-            found[name] = part.trainable
+        state = {} if part.trainable == _usual(layer, name) else {"trainable": part.trainable}
+        if getattr(part, "lora_enabled", False):
+            state |= {"lora_rank": part.lora_rank, "lora_alpha": part.lora_alpha}
+        if state:
+            found[name] = state
         if isinstance(part, keras.layers.Layer):
-            found |= {f"{name}/{inner}": flag for inner, flag in exceptions(part).items()}
+            found |= {f"{name}/{inner}": each for inner, each in states(part).items()}
     return found
 
 
+def _usual(layer, name):
+    """Whether a part is trained where nothing was done to it: LoRA freezes the matrix."""
+    frozen = getattr(layer, "lora_enabled", False) and name in ("kernel", "embeddings")
+    return layer.trainable and not frozen
+
+
 def restore(layer, found):
-    """Sets what `exceptions` found, from the outside in, since a layer's setter reaches inwards."""
+    """Brings parts into the states that `states` found; returns those whose part is not there yet.
+
+    From the outside in, since a layer's `trainable` reaches inwards.
+    """
+    waiting = {}
     for path in sorted(found, key=lambda path: path.count("/")):
         part = layer
         for name in path.split("/"):
             part = _named(part).get(name) if isinstance(part, keras.layers.Layer) else None
-        if part is not None:
-            part.trainable = found[path]
+        if part is None or ("lora_rank" in found[path] and not part.built):
+            waiting[path] = found[path]
+        else:
+            _set(part, **found[path])
+    return waiting
+
+
+def _set(part, trainable=None, lora_rank=None, lora_alpha=None):
+    if trainable is not None:
+        part.trainable = trainable
+    if lora_rank and not part.lora_enabled:
+        part.enable_lora(lora_rank, lora_alpha=lora_alpha)
 
 
 def _named(layer):
