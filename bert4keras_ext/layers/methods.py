@@ -50,11 +50,11 @@ class LayerMethod(keras.losses.Loss):
         # Not an attribute of its own: Keras would save the layer a second time, under this one.
         self._bound = None if isinstance(layer, str) else functools.partial(function, layer)
 
-    def __call__(self, y_true, y_pred, *sample_weight):
+    def __call__(self, y_true, y_pred, *args, **kwargs):
         bound = self._bound or self._of(y_pred)
-        if not sample_weight:
+        if not args and not kwargs:
             return bound(y_true, y_pred)
-        return _Mean(bound, self.name)(y_true, y_pred, *sample_weight)
+        return _Mean(bound, self.name)(y_true, y_pred, *args, **kwargs)
 
     def _of(self, y_pred):
         owner = get_tensor_attr(y_pred, _OWNER)
