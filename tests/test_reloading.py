@@ -108,13 +108,16 @@ def flat(name, y):
 
 AFRESH = """
 import sys, warnings, numpy as np, keras
-import bert4keras_ext
+from bert4keras_ext.checkpoints import save_checkpoint
 folder, names = sys.argv[1], sys.argv[2:]
 warnings.filterwarnings("error", "(?!.*__array__)")
 data = np.load(folder + "/data.npz")
 for name in names:
     model = keras.models.load_model(f"{folder}/{name}.keras")
     assert model.compiled, name
+    if name == "frozen":  # what built it is known here too
+        written = save_checkpoint(model, f"{folder}/m.ckpt")
+        assert len(written) == len(data["published"]), written
     inputs = [data[k] for k in sorted(data) if k.startswith(f"{name}/x/")]
     inputs = inputs if len(inputs) > 1 else inputs[0]
     labels = {k.split("/")[-1]: data[k] for k in data if k.startswith(f"{name}/y/")}
@@ -138,6 +141,8 @@ def test_in_a_fresh_process_training_goes_on_as_if_not_interrupted(tmp_path):
         data |= {f"{name}/x/{i}": each for i, each in enumerate(inputs)} | flat(name, y)
         data |= {f"{name}/w/{path}": value for path, value in go_on(model, x, y).items()}
         data[f"{name}/trainable"] = np.array([w.path for w in model.trainable_weights])
+    encoder_alone = build_transformer_model(CONFIG, return_keras_model=False)
+    data["published"] = np.array(list(encoder_alone.named_weights()))
     np.savez(tmp_path / "data.npz", **data)
     run = subprocess.run(
         [sys.executable, "-c", AFRESH, str(tmp_path), *MODELS], capture_output=True, text=True
