@@ -43,18 +43,21 @@ class Layer(keras.layers.Layer):
     def __setattr__(self, name, value):
         super().__setattr__(name, value)
         if name == "built" and value:
-            parts.freeze_new(self)
-            self._restore_parts()
+            self.settle_parts()
         elif parts.holds_layers(value):
             parts.freeze_new(self)
 
     def __call__(self, *args, **kwargs):
         outputs = super().__call__(*args, **kwargs)
-        if vars(self)["_states_to_come"]:  # of sub-layers that are built when they are called
-            self._restore_parts()
+        if not vars(self).get("_is_settled"):  # what is built when it is called is there now
+            vars(self)["_is_settled"] = True
+            self.settle_parts()
         return outputs
 
-    def _restore_parts(self):
+    def settle_parts(self):
+        """Passes what is frozen, and states from a config, on to sub-layers, once they exist."""
+        parts.freeze_new(self)
+        parts.freeze_inside(self)
         waiting = vars(self).get("_states_to_come")
         if waiting:
             vars(self)["_states_to_come"] = parts.restore(self, waiting)

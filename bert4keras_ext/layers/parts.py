@@ -32,6 +32,21 @@ def freeze_new(layer):
                 part.trainable = False
 
 
+def freeze_inside(layer):
+    """Freezes what Keras' own layers made inside themselves, being built, though they are frozen.
+
+    Once each, before anything within them can have been thawed by hand.
+    """
+    known = vars(layer).setdefault("_known_built_parts", weakref.WeakSet())
+    for part in sublayers(layer):
+        if part.built and part not in known:
+            known.add(part)
+            if part.trainable or hasattr(part, "settle_parts"):
+                continue
+            for inner in sublayers(part):  # not `part`: TensorFlow skips setting what is set
+                inner.trainable = False
+
+
 def states(layer):
     """{path: state} of what a layer's own arguments do not say of its sub-layers and weights.
 
@@ -89,12 +104,12 @@ def _named(layer):
     if isinstance(layer, keras.Model):
         return {part.name: part for part in wanted.values()}
     named = {}
-    for attribute, value in vars(layer).items():
-        if attribute not in TRACKED:
-            for name, each in _flat(attribute.lstrip("_"), value):
-                part = wanted.pop(id(each), None)
-                if part is not None:
-                    named[name] = part
+    attributes = [(k.lstrip("_"), v) for k, v in vars(layer).items() if k not in TRACKED]
+    within = [pair for attribute in attributes for pair in _flat(*attribute)]
+    for name, each in [*attributes, *within]:
+        part = wanted.pop(id(each), None)
+        if part is not None:
+            named[name] = part
     return {**named, **{f"part.{i}": part for i, part in enumerate(wanted.values())}}
 
 
@@ -103,4 +118,4 @@ def _flat(name, value):
         return [(f"{name}.{i}", each) for i, each in enumerate(value)]
     if isinstance(value, dict):
         return [(f"{name}.{key}", each) for key, each in value.items()]
-    return [(name, value)]
+    return []
