@@ -177,3 +177,20 @@ def test_models_that_are_not_ours_or_hold_two_encoders(tmp_path):
         save_checkpoint(two, tmp_path / "m.ckpt")
     assert not list(tmp_path.iterdir())
     assert save_checkpoint(two.get_layer("right"), tmp_path / "m.ckpt")
+
+
+@pytest.mark.parametrize("saved, other", [(True, False), (False, True), (True, True)])
+def test_keras_weight_files_with_and_without_lora(saved, other, tmp_path):
+    def made(with_lora):
+        builder = build_transformer_model(CONFIG, return_keras_model=False)
+        if with_lora:
+            query = builder.model.get_layer("Transformer-0-MultiHeadSelfAttention").q
+            query.enable_lora(2)
+            query.lora_kernel_b.assign(np.ones(query.lora_kernel_b.shape))
+        return builder
+
+    first, second = made(saved), made(other)
+    first.model.save_weights(tmp_path / "m.weights.h5")
+    load_checkpoint(second, tmp_path / "m.weights.h5")
+    inputs = [np.ones((1, 4), "int32")] * 2
+    np.testing.assert_allclose(second.model(inputs), first.model(inputs), atol=1e-5)
