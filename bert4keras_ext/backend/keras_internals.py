@@ -72,12 +72,13 @@ PRIVATE_NAMES = (
         "checkpoints/keras_weights.py by weights_in_files: Keras' names in .weights.h5",
     ),
     ("keras.src.saving.saving_lib", "H5IOStore", "checkpoints/keras_weights.py, the same"),
-    (
-        "keras.layers:Layer",
-        "_flatten_layers",
-        "checkpoints, by all_layers_of: layers inside of layers",
-    ),
+    ("keras.layers:Layer", "_flatten_layers", "all_layers_of and sublayers: layers inside of layers"),
+    ("keras.layers:Flatten()", "_trainable_variables", "layers/parts.py by freezable_weights"),
+    ("keras.src.backend.common.tensor_attributes", "get_tensor_attr", "layers/methods.py: marks"),
+    ("keras.src.backend.common.tensor_attributes", "set_tensor_attr", "layers/methods.py: marks"),
 )
+# Attributes of a layer in which Keras keeps once more what other attributes hold.
+TRACKED = ("_layers", "_trainable_variables", "_non_trainable_variables", "_tracker")
 
 
 def merge_replicas(function, strategy):
@@ -120,6 +121,30 @@ def set_keras_mask(tensor, mask):
 def all_layers_of(layer):
     """The layer, or model, and every layer inside of it."""
     return list(layer._flatten_layers())
+
+
+def sublayers(layer):
+    """The layers that a layer holds itself; Keras lists those of models only."""
+    return layer._flatten_layers(include_self=False, recursive=False)
+
+
+def freezable_weights(layer):
+    """A layer's own weights but those made with trainable=False: what its `trainable` sets."""
+    return list(layer._trainable_variables)
+
+
+def get_tensor_attr(tensor, name):
+    """What was noted on a tensor, or None; a tensor of JAX takes no attributes."""
+    from keras.src.backend.common.tensor_attributes import get_tensor_attr
+
+    return get_tensor_attr(tensor, name)
+
+
+def set_tensor_attr(tensor, name, value):
+    """Notes something on a tensor, as Keras does its masks."""
+    from keras.src.backend.common.tensor_attributes import set_tensor_attr
+
+    set_tensor_attr(tensor, name, value)
 
 
 def is_inside_xla():

@@ -5,8 +5,10 @@ from keras import ops
 from bert4keras_ext.backend.exponentials import FORBIDDEN, log1p_sum_exp
 from bert4keras_ext.backend.labels import known_labels
 from bert4keras_ext.backend.logits import expect_logits
+from bert4keras_ext.backend.registration import register
 
 
+@register
 def multilabel_categorical_crossentropy(y_true, y_pred):
     """``log(1 + sum_neg e^s) + log(1 + sum_pos e^-s)``, along the last axis.
 
@@ -49,6 +51,7 @@ def _weighted(scores, weights, known):
     return ops.where(counts, scores + logarithm, FORBIDDEN)
 
 
+@register
 def sparse_multilabel_categorical_crossentropy(y_true, y_pred, mask_zero=False):
     """The same loss from the indices of the positive classes alone.
 
@@ -108,6 +111,7 @@ def _among(places, counts, scores):
     return ops.reshape(ops.scatter_update(nowhere, flat, values), ops.shape(scores))
 
 
+@register
 def multilabel_probabilities(y_pred):
     """``sigmoid(2 s)``: the probabilities that logits trained with this loss on soft labels stand
     for (not ``sigmoid(s)``).
@@ -120,6 +124,7 @@ def multilabel_probabilities(y_pred):
     return ops.sigmoid(2.0 * ops.cast(y_pred, "float32"))
 
 
+@register
 def global_pointer_crossentropy(y_true, y_pred):
     """ZLPR over all spans of each type: (batch, heads, n, n) twice -> (batch,).
 
@@ -148,6 +153,7 @@ def global_pointer_crossentropy(y_true, y_pred):
     )
 
 
+@register
 def sparse_global_pointer_crossentropy(y_true, y_pred):
     """The same from (start, end) pairs alone, without a dense label tensor.
 

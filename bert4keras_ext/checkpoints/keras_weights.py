@@ -10,12 +10,15 @@ from bert4keras_ext.backend.keras_internals import all_layers_of, weights_in_fil
 from bert4keras_ext.checkpoints.arrays import assign, dtype_of, is_floating
 from bert4keras_ext.checkpoints.keras_h5 import KerasWeightsReader
 from bert4keras_ext.checkpoints.reader import CheckpointError
+from bert4keras_ext.layers.dense import Dense
+from bert4keras_ext.layers.lora import KEYS as LORA_KEYS
 
 # Whose way to load weights is to assign them, in the order in which they are saved.
 _PLAIN = {
     cls.load_own_variables
     for cls in (
         keras.layers.Layer, keras.layers.Dense, keras.layers.EinsumDense, keras.layers.Embedding,
+        Dense,
     )
 }  # fmt: skip
 
@@ -38,9 +41,9 @@ def load_keras_weights(model, reader):
     Raises:
         CheckpointError: if the file is of another model or damaged; the model is then as it was.
     """
-    names = [name for name in reader.names() if not _of_optimizer(name)]
+    names = _names(reader)
     variables = _named_variables(model)
-    if variables is None or (len(names) < len(reader.names()) and _has_optimizer(variables)):
+    if variables is None or (_has_optimizer(reader.names()) and _has_optimizer(variables)):
         _load_through_keras(model, reader, names)
         return names
     own = {name: variable for name, variable in variables.items() if not _of_optimizer(name)}
@@ -98,7 +101,7 @@ def _load_through_keras(model, reader, names):
         backup = os.path.join(folder, "backup.weights.h5")
         model.save_weights(backup)
         with KerasWeightsReader(backup) as own:
-            expected = {name: own.shape(name) for name in own.names() if not _of_optimizer(name)}
+            expected = {name: own.shape(name) for name in _names(own)}
         _compare(expected, reader)
         reader.verify(names)
         try:
@@ -113,7 +116,7 @@ def _load_through_keras(model, reader, names):
 
 
 def _compare(expected, found):
-    present = {name: found.shape(name) for name in found.names() if not _of_optimizer(name)}
+    present = {name: found.shape(name) for name in _names(found)}
     problems = [f"missing: {name} {expected[name]}" for name in expected if name not in present]
     problems += [
         f"not in the model: {name} {present[name]}" for name in present if name not in expected
@@ -132,6 +135,15 @@ def _compare(expected, found):
             "called on (a head on top counts). Build that model and call its load_weights, "
             "or save with save_checkpoint, which keeps names."
         )
+
+
+def _names(reader):
+    """Those of a model's weights: not an optimizer's, nor LoRA's, which may be on one side only."""
+    of_lora = [f"vars/{key}" for key in LORA_KEYS]
+    return [
+        name for name in reader.names()
+        if not _of_optimizer(name) and not name.endswith(tuple(of_lora))
+    ]  # fmt: skip
 
 
 def _of_optimizer(name):

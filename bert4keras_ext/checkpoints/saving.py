@@ -3,10 +3,13 @@
 import logging
 from pathlib import Path
 
+import keras
 import numpy as np
 
+from bert4keras_ext.backend.keras_internals import all_layers_of
 from bert4keras_ext.checkpoints import safetensors_file, tf_checkpoint
 from bert4keras_ext.checkpoints.arrays import as_array, dtype_of, is_floating
+from bert4keras_ext.checkpoints.description import builder_of
 from bert4keras_ext.checkpoints.names import table_of, tables_if_known
 from bert4keras_ext.checkpoints.resolve import named_by_hand
 from bert4keras_ext.checkpoints.transforms import IDENTITY, Part
@@ -21,7 +24,9 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
     """Writes a model's weights; the checkpoint appears under its name only when it is complete.
 
     Args:
-        builder: what built the model; see `load_checkpoint`.
+        builder: what built the model (see `load_checkpoint`), or the Keras model: as it was built,
+            or loaded, cloned or copied since, or a model of yours around it. Layers of your own
+            are not written: they have no published names.
         path: where to. A TensorFlow prefix such as "folder/bert_model.ckpt"; otherwise a file
             that ends in .safetensors, or a folder that gets a model.safetensors.
         format: "tensorflow" (published names, read by bert4keras and by Google's code),
@@ -38,17 +43,21 @@ def save_checkpoint(builder, path, format="tensorflow", mapping=None, dtype=None
     Raises:
         ValueError: for an unknown format, a dtype that is no floating-point one, a family without
             names in the format, a mapping that names no weight, a quantized model in another
-            format than "native", or weights that differ although they share a name in the
-            checkpoint.
+            format than "native", weights that differ although they share a name in the
+            checkpoint, or a model that was not made by a builder.
 
     Example::
 
         save_checkpoint(builder, "my_bert/bert_model.ckpt")
         save_checkpoint(builder, "my_bert", format="huggingface", dtype="float16")
+        save_checkpoint(keras.models.load_model("classifier.keras"), "my_bert/bert_model.ckpt")
     """
     if format not in FORMATS:
         raise ValueError(f"Unknown checkpoint format {format!r}; expected one of {FORMATS}.")
     checked_dtype(dtype)
+    if isinstance(builder, keras.Model):
+        builder = builder_of(builder)
+        mapping = mapping or (builder.mapping if format == "tensorflow" else None)
     weights = builder.named_weights()
     named = _named(builder, weights, format, mapping)
     if not named:
@@ -114,8 +123,9 @@ def _merged(builder, weights, named):
 
 
 def _adapted_layers(builder):
-    layers = [x for x in builder.layers.values() if hasattr(x, "_flatten_layers")]
-    inner = [each for layer in layers for each in layer._flatten_layers()]
+    # Inputs are kept among the layers as well.
+    layers = [x for x in builder.layers.values() if isinstance(x, keras.layers.Layer)]
+    inner = [each for layer in layers for each in all_layers_of(layer)]
     return [each for each in inner if getattr(each, "lora_enabled", False)]
 
 

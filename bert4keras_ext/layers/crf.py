@@ -1,5 +1,7 @@
 """Conditional random field: the best sequence of labels as a whole."""
 
+import inspect
+
 import keras
 from keras import ops
 
@@ -14,12 +16,14 @@ from bert4keras_ext.layers.chains import (
     pack,
     unmasked,
 )
+from bert4keras_ext.layers.methods import layer_method, with_owner
 
 
 class ChainLayer(Layer):
     """What CRF and MEMM share: logits pass through, the loss is a method, weights learn faster.
 
-    Subclasses define ``sparse_loss(y_true, y_pred)`` and ``sparse_accuracy(y_true, y_pred)``.
+    Subclasses define ``sparse_loss(y_true, y_pred)`` and ``sparse_accuracy(y_true, y_pred)``, and
+    others that end so; a model compiled with one of them comes back from a file as it was.
 
     Args:
         lr_multiplier: how many times faster the transitions learn than the rest: the weight is
@@ -31,6 +35,16 @@ class ChainLayer(Layer):
         if not lr_multiplier > 0:
             raise ValueError(f"lr_multiplier expects a positive number, received {lr_multiplier}")
         self.lr_multiplier = lr_multiplier
+
+    def __init_subclass__(cls, **kwargs):
+        super().__init_subclass__(**kwargs)
+        for name, method in list(vars(cls).items()):
+            if name.endswith(("_loss", "_accuracy")) and inspect.isfunction(method):
+                if not name.startswith("_"):
+                    setattr(cls, name, layer_method(method))
+
+    def __call__(self, *args, **kwargs):
+        return with_owner(super().__call__(*args, **kwargs), self)
 
     def _table(self, name, shape):
         """A weight of glorot's size once it is multiplied."""
@@ -53,12 +67,15 @@ class ChainLayer(Layer):
         return weight if self.lr_multiplier == 1 else weight * self.lr_multiplier
 
     def call(self, inputs, mask=None):
-        return sequence_masking(inputs, mask, "-inf", axis=1)
+        # A copy where nothing is masked: two layers on the same logits have outputs of their own.
+        return ops.copy(inputs) if mask is None else sequence_masking(inputs, mask, "-inf", axis=1)
 
+    @layer_method
     def dense_loss(self, y_true, y_pred):
         """``sparse_loss`` from one-hot labels (batch, length, labels)."""
         return self.sparse_loss(ops.argmax(y_true, axis=-1), y_pred)
 
+    @layer_method
     def dense_accuracy(self, y_true, y_pred):
         """``sparse_accuracy`` from one-hot labels."""
         return self.sparse_accuracy(ops.argmax(y_true, axis=-1), y_pred)

@@ -5,10 +5,11 @@ from keras import ops
 
 from bert4keras_ext.backend.activations import for_inference
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.layers.lora import KeepsLoRA
 
 
 @register
-class Dense(keras.layers.Dense):
+class Dense(KeepsLoRA, keras.layers.Dense):
     """``activation(x W + b)`` along the last axis: Keras' Dense, faster on sequences.
 
     Keras multiplies a sequence as a tensor of rank 3, and the reshaping that TensorFlow puts
@@ -18,13 +19,15 @@ class Dense(keras.layers.Dense):
     Args: those of ``keras.layers.Dense``.
 
     Inputs: (batch, ..., dim); output: (batch, ..., units). The mask is passed on. LoRA and
-    quantization work as in Keras, and errors are Keras' own.
+    quantization work as in Keras, and errors are Keras' own; but a saved LoRA comes back.
 
     Example:
 
     >>> tuple(Dense(3, activation="relu")(ops.ones((2, 5, 4))).shape)
     (2, 5, 3)
     """
+
+    lora_weights = ("_kernel", "lora_kernel_a", "lora_kernel_b")
 
     def call(self, inputs, training=None):
         shape = ops.shape(inputs)

@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.layers.lora import KeepsLoRA
 
 
 @register
-class Embedding(keras.layers.ReversibleEmbedding):
+class Embedding(KeepsLoRA, keras.layers.ReversibleEmbedding):
     """Looks up rows of a table; in mode "dense" multiplies by the transposed table.
 
     ==============  ===============================  =======================================
@@ -23,6 +24,7 @@ class Embedding(keras.layers.ReversibleEmbedding):
         mask_zero: ids of padding are masked.
         padding_id: the id that is padding where it is not 0.
         weights: the table to start from, (input_dim, output_dim), or a list of it.
+        descriptions: of the models that the layer was built for, as a file has them.
         **kwargs: those of ``keras.layers.ReversibleEmbedding``.
 
     Masks: with ``mask_zero`` the output carries the mask ``ids != padding_id``, except that **the
@@ -43,8 +45,13 @@ class Embedding(keras.layers.ReversibleEmbedding):
     Source: weight tying, arXiv 1608.05859.
     """
 
-    def __init__(self, input_dim, output_dim, padding_id=0, weights=None, **kwargs):
+    lora_weights = ("_embeddings", "lora_embeddings_a", "lora_embeddings_b")
+
+    def __init__(
+        self, input_dim, output_dim, padding_id=0, weights=None, descriptions=(), **kwargs
+    ):
         super().__init__(input_dim, output_dim, **kwargs)
+        self.descriptions = tuple(descriptions)
         self.supports_masking = True
         self.padding_id = padding_id
         if weights is not None:  # Keras' own base class would set them before it can build
@@ -97,4 +104,5 @@ class Embedding(keras.layers.ReversibleEmbedding):
         return keras.KerasTensor(shape, dtype=self.compute_dtype)
 
     def get_config(self):
-        return {**super().get_config(), "padding_id": self.padding_id}
+        config = {**super().get_config(), "padding_id": self.padding_id}
+        return {**config, "descriptions": list(self.descriptions)} if self.descriptions else config

@@ -52,13 +52,16 @@ class GlobalAveragePooling1D(_Pooling1D):
     """
 
     def call(self, inputs, mask=None):
-        x = ops.cast(inputs, "float32")
-        if mask is None:
-            return ops.cast(ops.mean(x, axis=1), self.compute_dtype)
-        weights = ops.cast(mask, "float32")[..., None]  # (batch, length, 1)
-        total = ops.sum(x * weights, axis=1)
-        count = ops.maximum(ops.sum(weights, axis=1), 1.0)
-        return ops.cast(total / count, self.compute_dtype)
+        return ops.cast(_mean(inputs, mask), self.compute_dtype)
+
+
+def _mean(x, mask):
+    """(batch, length, dim) and a mask or None -> (batch, dim), float32."""
+    x = ops.cast(x, "float32")
+    if mask is None:
+        return ops.mean(x, axis=1)
+    weights = ops.cast(mask, "float32")[..., None]  # (batch, length, 1)
+    return ops.sum(x * weights, axis=1) / ops.maximum(ops.sum(weights, axis=1), 1.0)
 
 
 @register
@@ -98,15 +101,10 @@ class FirstLastAverage(Layer):
     Source: arXiv 2011.05864; article 8069.
     """
 
-    def __init__(self, **kwargs):
-        super().__init__(**kwargs)
-        self.average = GlobalAveragePooling1D(dtype=self.dtype_policy)
-
     def call(self, inputs, mask=None):
         masks = [None] * len(inputs) if mask is None else mask
-        means = [self.average(x, mask=m) for x, m in zip(inputs, masks)]
-        total = sum(ops.cast(x, "float32") for x in means)
-        return ops.cast(total / len(means), self.compute_dtype)
+        means = [_mean(x, m) for x, m in zip(inputs, masks)]
+        return ops.cast(sum(means) / len(means), self.compute_dtype)
 
     def compute_mask(self, inputs, previous_mask=None):
         return None

@@ -13,6 +13,7 @@ from bert4keras_ext.losses.weights import PairLoss
 WEIGHTINGS = {"article": (0.5, 0.25), "paper": (1.0, 0.5), "official": (0.5, 0.5)}
 
 
+@register
 def symmetric_kl(first, second):
     """``KL(p || q) + KL(q || p)`` of two rows of logits: (..., classes) twice -> float32 (...).
 
@@ -41,6 +42,7 @@ def _log_softmax(x):
     return ops.log_softmax(ops.maximum(ops.cast(x, "float32"), FORBIDDEN), axis=-1)
 
 
+@register
 def r_drop(y_true, y_pred, alpha=4.0, weighting="article"):
     """Cross-entropy of both passes plus ``alpha`` times how much they disagree.
 

@@ -13,6 +13,7 @@ METHODS = ("infonce", "flatnce")
 FORMS = ("simcse", "pairs")
 
 
+@register
 def contrastive_crossentropy(y_true, y_pred, method="infonce"):
     """InfoNCE or FlatNCE from a table of scaled similarities.
 
@@ -58,6 +59,7 @@ def contrastive_crossentropy(y_true, y_pred, method="infonce"):
     return ops.where(ops.cast(y_true, "int32") < 0, 0.0, value)
 
 
+@register
 def log_gap(y_true, y_pred):
     """``log xi``: how far the other columns are ahead of the positive one (negative is good).
 
@@ -93,6 +95,7 @@ def l2_normalize(x):
     return x * ops.where(square > 0, ops.rsqrt(ops.maximum(square, 1e-12)), 0.0)
 
 
+@register
 def simcse_similarities(vectors, scale=20.0, normalize=True):
     """All rows against all others: (2N, dim), partners in neighbouring rows -> (2N, 2N).
 
@@ -122,6 +125,7 @@ def simcse_similarities(vectors, scale=20.0, normalize=True):
     return ops.where(ops.shape(x)[0] == 1, -1, places + 1 - 2 * (places % 2)), scores
 
 
+@register
 def pair_similarities(queries, keys, negatives=None, scale=20.0, normalize=True):
     """Each query against all keys, and against all hard negatives: (N, dim) each.
 

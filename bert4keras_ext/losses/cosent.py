@@ -13,6 +13,7 @@ from bert4keras_ext.losses.contrastive import l2_normalize
 from bert4keras_ext.losses.weights import RowLoss, pair_weights, row_weights, without_mask
 
 
+@register
 def cosent(labels, similarities, scale=20.0, sample_weight=None):
     """``log(1 + sum exp(scale (s_b - s_a)))`` over all pairs (a, b) with label a > label b.
 
@@ -51,6 +52,7 @@ def cosent(labels, similarities, scale=20.0, sample_weight=None):
     return log1p_sum_exp(ops.reshape(ops.where(counts, gaps, FORBIDDEN), (-1,)))
 
 
+@register
 def pair_cosines(vectors):
     """``cos(u_2i, u_(2i+1))``: cosines of the pairs in neighbouring rows, (2n, dim) -> (n,).
 
@@ -66,6 +68,7 @@ def pair_cosines(vectors):
     return ops.sum(first * second, axis=-1)
 
 
+@register
 def similarity_distillation(teacher, student, weight=100.0, sample_weight=None):
     """``weight / n^2 sum_ij (cos(u_i, u_j) - cos(v_i, v_j))^2``: keeps a teacher's similarities.
 
@@ -97,6 +100,7 @@ def similarity_distillation(teacher, student, weight=100.0, sample_weight=None):
     return weight * ops.sum(ops.square(gap) * shares[:, None] * shares[None, :])
 
 
+@register
 def multi_task_crossentropy(y_true, y_pred, tasks):
     """Softmax cross-entropy over the columns of the task that a row's label belongs to.
 

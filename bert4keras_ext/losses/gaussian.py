@@ -2,7 +2,10 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.registration import register
 
+
+@register
 def kl_to_standard_normal(mean, log_variance):
     """``KL(N(m, s^2) || N(0, 1)) = sum (m^2 + s^2 - log s^2 - 1) / 2``: the VAE regulariser.
 
@@ -23,6 +26,7 @@ def kl_to_standard_normal(mean, log_variance):
     return 0.5 * ops.sum(ops.square(mean) + ops.expm1(log_variance) - log_variance, axis=-1)
 
 
+@register
 def diagonal_kl(mean_p, log_variance_p, mean_q, log_variance_q):
     """``KL(p || q)`` of Gaussians with independent coordinates: (..., dim) each -> (...).
 
@@ -39,6 +43,7 @@ def diagonal_kl(mean_p, log_variance_p, mean_q, log_variance_q):
     return 0.5 * ops.sum(distance + ops.expm1(ratio) - ratio, axis=-1)
 
 
+@register
 def diagonal_bhattacharyya(mean_p, log_variance_p, mean_q, log_variance_q):
     """``-log int sqrt(p q)`` of Gaussians with independent coordinates: (..., dim) -> (...).
 
@@ -57,6 +62,7 @@ def diagonal_bhattacharyya(mean_p, log_variance_p, mean_q, log_variance_q):
     return ops.sum(distance + 0.5 * (log_mean - 0.5 * (s_p + s_q)), axis=-1)
 
 
+@register
 def diagonal_wasserstein(mean_p, log_variance_p, mean_q, log_variance_q):
     """The squared 2-Wasserstein distance, ``sum (m_p - m_q)^2 + (s_p - s_q)^2``.
 
@@ -72,6 +78,7 @@ def diagonal_wasserstein(mean_p, log_variance_p, mean_q, log_variance_q):
     return ops.sum(ops.square(mean_p - mean_q) + ops.square(spread), axis=-1)
 
 
+@register
 def full_kl(mean_p, covariance_p, mean_q, covariance_q):
     """``KL(p || q)`` of Gaussians: means (..., dim), covariances (..., dim, dim) -> (...).
 
@@ -93,6 +100,7 @@ def full_kl(mean_p, covariance_p, mean_q, covariance_q):
     return 0.5 * (trace + distance - mean_p.shape[-1] + logs)
 
 
+@register
 def full_bhattacharyya(mean_p, covariance_p, mean_q, covariance_q):
     """``-log int sqrt(p q)`` of Gaussians with full covariances; shapes as for ``full_kl``.
 
@@ -110,6 +118,7 @@ def full_bhattacharyya(mean_p, covariance_p, mean_q, covariance_q):
     return distance + 0.5 * (_log_determinant(factor) - 0.5 * single)
 
 
+@register
 def full_wasserstein(mean_p, covariance_p, mean_q, covariance_q):
     """The squared 2-Wasserstein distance of Gaussians; shapes as for ``full_kl``.
 

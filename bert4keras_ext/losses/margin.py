@@ -8,6 +8,7 @@ from bert4keras_ext.backend.registration import register
 from bert4keras_ext.losses.base import Loss
 
 
+@register
 def am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     """Cross-entropy of ``scale * cos``, with ``margin`` taken off the target's cosine.
 
@@ -37,6 +38,7 @@ def am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     return _crossentropy(target, scale * (cosines - margin * target))
 
 
+@register
 def simpler_a_softmax(y_true, y_pred, scale=30.0):
     """The same with the target's cosine c replaced by ``min(c, 8 c^4 - 8 c^2 + 1)``.
 
@@ -57,6 +59,7 @@ def simpler_a_softmax(y_true, y_pred, scale=30.0):
     return _crossentropy(target, scale * (cosines + (_four_angles(cosines) - cosines) * target))
 
 
+@register
 def sparse_am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     """``am_softmax`` from class indices (...) or (..., 1), without one-hot labels.
 
@@ -75,6 +78,7 @@ def sparse_am_softmax(y_true, y_pred, scale=30.0, margin=0.35):
     return _sparse(y_true, y_pred, scale, lambda cosines: cosines - margin)
 
 
+@register
 def sparse_simpler_a_softmax(y_true, y_pred, scale=30.0):
     """``simpler_a_softmax`` from class indices.
 

@@ -10,6 +10,7 @@ from bert4keras_ext.layers import Loss as LossLayer
 from bert4keras_ext.losses.contrastive import contrastive_crossentropy, simcse_similarities
 
 
+@register
 def token_crossentropy(y_true, y_pred, label_smoothing=0.0, gamma=0.0):
     """Cross-entropy of each token: ``-(1 - p_t)^gamma log p_t``, smoothed where asked for.
 
@@ -51,6 +52,7 @@ def _token_crossentropy(y_true, y_pred, label_smoothing, gamma):
     return ops.where(labels < 0, 0.0, loss)
 
 
+@register
 def seq2seq_crossentropy(y_true, y_pred, mask=None, label_smoothing=0.0, gamma=0.0):
     """The mean of ``token_crossentropy`` over tokens that have a label and that the mask counts.
 

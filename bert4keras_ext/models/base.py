@@ -11,6 +11,7 @@ import keras
 from bert4keras_ext.backend.activations import get_activation
 from bert4keras_ext.backend.masking import check_normalization
 from bert4keras_ext.checkpoints import load_checkpoint, save_checkpoint
+from bert4keras_ext.checkpoints.description import describe, named_weights
 from bert4keras_ext.checkpoints.names import table_of
 from bert4keras_ext.layers import Concatenate1D, Dropout, GatedAttentionUnit, MultiHeadAttention
 from bert4keras_ext.layers.attention import three_inputs
@@ -196,6 +197,7 @@ class Transformer(Blocks):
         self.set_outputs(outputs)
         self.model = keras.Model(self.inputs, self.output, name=self.name)
         self.built = True
+        describe(self, self._own_layers(), self._own_mapping())
 
     def call(self, inputs):
         """From the inputs (a list, symbolic or real tensors) to the outputs."""
@@ -290,18 +292,8 @@ class Transformer(Blocks):
         return {"Embedding-Token/embeddings": 0}
 
     def named_weights(self):
-        """{"Embedding-Token/embeddings": variable, ...}: every weight, without the prefix.
-
-        Those of LoRA come last in their layer, where no list of published names reaches.
-        """
-        weights = {}
-        for name, layer in self._own_layers().items():
-            short = name.removeprefix(self.prefix)
-            # Inputs are kept among the layers as well.
-            for variable in sorted(getattr(layer, "weights", ()), key=_is_lora):
-                inner = variable.path.split(f"{layer.name}/", 1)[-1]
-                weights[f"{short}/{inner}"] = variable
-        return weights
+        """{"Embedding-Token/embeddings": variable, ...}: every weight, without the prefix."""
+        return named_weights(self._own_layers(), self.prefix)
 
     def _own_layers(self):
         """Those of ``layers`` that belong to this model; another one's may be there as well."""
@@ -335,7 +327,3 @@ class Transformer(Blocks):
     def save_weights_as_checkpoint(self, filename, mapping=None, dtype=None):
         """Writes a TensorFlow checkpoint in the published names."""
         save_checkpoint(self, filename, mapping=mapping or self._own_mapping(), dtype=dtype)
-
-
-def _is_lora(variable):
-    return variable.name.startswith("lora_")

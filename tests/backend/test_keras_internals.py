@@ -24,7 +24,8 @@ def found_at(where):
         found = getattr(found, name)
         if arguments:
             found = found(**_arguments(arguments))
-            found.build([keras.Variable([1.0], name="weight")])
+            if isinstance(found, keras.optimizers.Optimizer):
+                found.build([keras.Variable([1.0], name="weight")])
     return found
 
 
