@@ -339,7 +339,9 @@ class MultiHeadAttention(Layer):
             previous_mask = previous_mask[0]
         return [previous_mask, None] if self.return_attention_scores else previous_mask
 
-    def compute_output_shape(self, query_shape, key_shape=None, cache_shape=None, **other_shapes):
+    def compute_output_shape(
+        self, query_shape, key_shape=None, value_shape=None, cache_shape=None, **other_shapes
+    ):
         if isinstance(query_shape[0], (list, tuple)):
             query_shape, key_shape, _ = three_inputs(query_shape)
         outputs = [(*query_shape[:-1], self.out_dim)]

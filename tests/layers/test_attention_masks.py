@@ -172,3 +172,18 @@ def test_the_output_carries_the_mask_of_the_queries(kind):
     q, k, m, mq = (ops.convert_to_tensor(DATA[name]) for name in ("q", "k", "m", "mq"))
     for found in (layer(carry(q, mq), carry(k, m)), layer([carry(q, mq), carry(k, m)])):
         np.testing.assert_array_equal(keras.src.backend.get_keras_mask(found), DATA["mq"])
+
+
+@pytest.mark.parametrize("scores", [False, True])
+@pytest.mark.parametrize("kind", LAYERS)
+def test_output_shapes_by_position(kind, scores):
+    """Shapes of (query, key, value) one after the other, as they are called, or as one list."""
+    layer = type(layer_of(kind)).from_config(
+        {**layer_of(kind).get_config(), "return_attention_scores": scores}
+    )
+    shapes = [DATA[name].shape for name in "qkv"]
+    tensors = [ops.convert_to_tensor(DATA[name]) for name in "qkv"]
+    for count in (1, 2, 3) if kind != "gated, cross" else (2, 3):
+        found = keras.tree.map_structure(lambda x: tuple(x.shape), layer(*tensors[:count]))
+        assert layer.compute_output_shape(*shapes[:count]) == found
+        assert layer.compute_output_shape(shapes[:count]) == found
