@@ -8,6 +8,7 @@ import pytest
 from keras import ops
 
 from bert4keras_ext.layers import DisentangledAttention, GatedAttentionUnit, MultiHeadAttention
+from tests.open_shapes import Masked
 
 HEADS = {"heads": 2, "head_size": 4}
 GATED = {"units": 8, "key_size": 4}
@@ -26,20 +27,6 @@ DATA = {
     "n": np.array([[1, 1, 1, 0, 0], [0, 0, 1, 1, 1]], bool),
     "mq": np.array([[1, 1, 0], [1, 0, 1]], bool),
 }
-
-
-@keras.saving.register_keras_serializable("tests")
-class Masked(keras.layers.Layer):
-    """[x, mask] -> x, which carries the mask."""
-
-    def call(self, inputs):
-        return ops.copy(inputs[0])
-
-    def compute_mask(self, inputs, previous_mask=None):
-        return inputs[1]
-
-    def compute_output_shape(self, shapes):
-        return shapes[0]
 
 
 def carry(x, mask):
