@@ -8,11 +8,15 @@ import keras
 import numpy as np
 from keras import ops, tree
 
+from tests.open_shapes import Example, check_open_graph
+
 # bfloat16 keeps 8 bits of mantissa, float16 11: a value of size 1 that passed through a few
 # roundings is off by some units of 2^-8 or 2^-11.
 MIXED_TOLERANCE = {"mixed_bfloat16": 16 * 2.0**-8, "mixed_float16": 16 * 2.0**-11}
 # float32: eps = 2^-23 times the number of accumulations in a tiny layer.
 FLOAT32_TOLERANCE = 64 * 2.0**-23
+# Of batch and length, by which a graph of open shapes is tried.
+OTHER_SIZES = ((lambda n: 2 * n, lambda n: n + 1),)
 
 
 def check_layer(
@@ -28,12 +32,14 @@ def check_layer(
     mixed=True,
     mixed_dtype=None,
     xla=True,
+    fixed=(),
 ):
     """Builds a layer and checks everything a Keras citizen must do.
 
     Shapes against ``compute_output_shape``; output masks; the config and the ``.keras`` round
     trip; gradients that exist and are finite for every weight; mixed precision near float32;
-    eager against graph against XLA.
+    eager against graph against XLA; a graph of open batch and length against eager. (Exports and
+    `fit` of open shapes: tests/layers/test_open_shapes.py has every layer.)
 
     Args:
         cls: the layer class.
@@ -45,6 +51,7 @@ def check_layer(
         expected_weights: number of trainable weights.
         expected_mask: array the output's mask must equal, or None to skip.
         mixed_dtype: of the outputs under mixed precision; None is the compute dtype.
+        fixed: names in ``call`` of arrays whose sizes do not vary with batch and length.
         zero_gradients: ends of the paths of weights whose gradient is zero by mathematics.
 
     Returns:
@@ -68,6 +75,8 @@ def check_layer(
     _check_saving(layer, inputs, masks, call)
     _check_graph(layer, inputs, masks, call, outputs, xla)
     _check_gradients(layer, inputs, masks, call, zero_gradients)
+    if keras.backend.backend() == "tensorflow":
+        check_open_graph(layer, Example(inputs, masks, call, fixed), OTHER_SIZES)
     if mixed:
         for policy, tolerance in MIXED_TOLERANCE.items():
             found, dtype = _mixed(cls, config, layer, inputs, masks, call, policy)

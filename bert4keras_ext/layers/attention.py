@@ -45,6 +45,40 @@ def three_inputs(items):
     return [*items, None, None][:3]
 
 
+def three_masks(mask, query_mask=None, key_mask=None, value_mask=None, in_list=False):
+    """(query, key, value) masks, from what the caller gave and what Keras took off the inputs.
+
+    Keras fills in ``mask`` where there is one tensor argument, and ``query_mask`` where there are
+    more, among them a mask: so ``mask``, where it is given, is the caller's.
+    """
+    if in_list and mask is not None and not isinstance(mask, (list, tuple)):
+        raise ValueError(
+            "mask expects a list beside a list of inputs, mask=[query_mask, key_mask, value_mask] "
+            f"(None where there is none); received one of the shape {tuple(mask.shape)}"
+        )
+    query_mask = query_mask if mask is None else mask
+    if isinstance(query_mask, (list, tuple)):
+        query_mask, *carried = three_inputs(query_mask)
+        key_mask = carried[0] if key_mask is None else key_mask
+        value_mask = carried[1] if value_mask is None else value_mask
+    return query_mask, key_mask, value_mask
+
+
+def mask_of_keys(key, value, query_mask=None, key_mask=None, value_mask=None):
+    """Which keys may be looked at: those that neither their own mask nor that of values forbids.
+
+    Keys that are the queries (None) have their mask unless they were given one, and values that
+    are the keys have theirs.
+    """
+    if key is None and key_mask is None:
+        key_mask = query_mask
+    if value is None and value_mask is None:
+        value_mask = key_mask
+    if key_mask is None or value_mask is None or key_mask is value_mask:
+        return value_mask if key_mask is None else key_mask
+    return ops.logical_and(key_mask, value_mask)
+
+
 @register
 class MultiHeadAttention(Layer):
     """Multi-head attention with masks, biases and a choice of normalization.
@@ -92,11 +126,15 @@ class MultiHeadAttention(Layer):
     Output: (batch, query, out_dim); with ``return_attention_scores`` also the scaled scores
     before bias and mask, (batch, heads, query, key); with a cache, last, the new cache.
 
-    Masks: keys are masked by the mask of ``value``; the output carries the mask of ``query``. A
-    query all of whose keys are masked gets a finite average of the values.
+    Masks, carried by the inputs or given as ``query_mask``, ``key_mask`` and ``value_mask`` (or in
+        a list, as ``mask``, where the inputs are one): a key is looked at where both the mask of
+        ``key`` and that of ``value`` allow it, as in Keras; ``mask`` or ``query_mask`` is that of
+        the keys as well in self-attention. The output carries the mask of ``query``. A query all of
+        whose keys are masked gets a finite average of the values.
 
     Raises:
-        ValueError: for an unknown normalization, or a list of more than three inputs.
+        ValueError: for an unknown normalization, a list of more than three inputs, or one mask
+            beside a list.
 
     Example:
 
@@ -183,28 +221,23 @@ class MultiHeadAttention(Layer):
         training=None,
     ):
         if cache is not None:
+            allowed = mask_of_keys(query, query, None, key_mask, value_mask)
             return self._with_cache(
-                query, cache, cache_index, value_mask, attention_bias, residual_scores,
+                query, cache, cache_index, allowed, attention_bias, residual_scores,
                 position_bias, relative_embeddings, rotary, value_rotary, relative_values,
             )  # fmt: skip
-        if query_mask is None:
-            # Keras fills in `mask` when there is one argument, `query_mask` when more.
-            query_mask = mask
-        if isinstance(query, (list, tuple)):
+        in_list = isinstance(query, (list, tuple))
+        masks = three_masks(mask, query_mask, key_mask, value_mask, in_list)
+        if in_list:
             query, key, value = three_inputs(query)
-            if query_mask is not None:
-                query_mask, key_mask, value_mask = three_inputs(query_mask)
-        if key is None:
-            key, key_mask = query, query_mask
-        if value is None:
-            value, value_mask = key, key_mask
+        allowed = mask_of_keys(key, value, *masks)
+        key = query if key is None else key
+        value = key if value is None else value
         scores = self.attention_scores(
             query, key, position_bias, relative_embeddings, rotary, key_rotary
         )
         biased = scores if residual_scores is None else scores + residual_scores
-        weights = attention_normalize(
-            biased, value_mask, self.normalization, attention_bias, training
-        )
+        weights = attention_normalize(biased, allowed, self.normalization, attention_bias, training)
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
         if relative_values is None:
@@ -306,7 +339,9 @@ class MultiHeadAttention(Layer):
             previous_mask = previous_mask[0]
         return [previous_mask, None] if self.return_attention_scores else previous_mask
 
-    def compute_output_shape(self, query_shape, key_shape=None, cache_shape=None, **other_shapes):
+    def compute_output_shape(
+        self, query_shape, key_shape=None, value_shape=None, cache_shape=None, **other_shapes
+    ):
         if isinstance(query_shape[0], (list, tuple)):
             query_shape, key_shape, _ = three_inputs(query_shape)
         outputs = [(*query_shape[:-1], self.out_dim)]

@@ -9,7 +9,7 @@ def pack(mask, *tensors):
     """Moves the unmasked places of each row to its front, in their order.
 
     Chains then know padding at the end only: a label's predecessor is the last unmasked one,
-    wherever masked places stand.
+    wherever masked places stand. Rows of no places get a masked one, since no chain is empty.
 
     Args:
         mask: (batch, length) bool.
@@ -19,11 +19,21 @@ def pack(mask, *tensors):
         (mask, order, *tensors), all packed; ``order`` (batch, length) are the places they came
         from.
     """
+    mask, *tensors = (_with_a_place(x) for x in (mask, *tensors))
     length = ops.shape(mask)[1]
     places = ops.arange(length)[None]
     order = ops.argsort(ops.where(mask, places, places + length), axis=1)
     packed = [_taken(x, order) for x in (mask, *tensors)]
     return (packed[0], order, *packed[1:])
+
+
+def _with_a_place(x):
+    """(batch, length, ...), made longer by zeros (False) where the length is 0."""
+    batch, length, *rest = ops.shape(x)
+    if isinstance(length, int) and length > 0:
+        return x
+    missing = ops.zeros((batch, ops.maximum(1 - length, 0), *rest), dtype=x.dtype)
+    return ops.concatenate([x, missing], axis=1)
 
 
 def _taken(x, order):
@@ -74,7 +84,7 @@ def _sums(scores, transitions, mask):
         state = ops.where(keep > 0, ops.logsumexp(paths, axis=1) + score, state)
         return state, state
 
-    return ops.scan(step, scores[:, 0], _by_time(scores, _but_first(mask)))[1]
+    return _scan(step, scores[:, 0], _by_time(scores, _but_first(mask)))[1]
 
 
 def _marginals(scores, transitions, mask, alphas, total, upstream):
@@ -87,7 +97,7 @@ def _marginals(scores, transitions, mask, alphas, total, upstream):
         return state, state
 
     following = _by_time(_next(scores), _next(mask))
-    _, betas = ops.scan(step, ops.zeros_like(scores[:, 0]), following, reverse=True)
+    _, betas = _scan(step, ops.zeros_like(scores[:, 0]), following, reverse=True)
     weights = ops.transpose(ops.cast(mask, "float32")) * upstream[None]
     labels = ops.exp(alphas + betas - total[None, :, None]) * weights[..., None]
     after = following[0][:-1] + betas[1:] - total[None, :, None]
@@ -115,10 +125,10 @@ def best_paths(scores, transitions, mask):
         label = ops.where(keep[:, 0] > 0, came, label)
         return label, label
 
-    last, states = ops.scan(forward, scores[:, 0], _by_time(scores, _but_first(mask)))
+    last, states = _scan(forward, scores[:, 0], _by_time(scores, _but_first(mask)))
     label = ops.cast(ops.argmax(last, axis=-1), "int32")
     following = _by_time(scores, _next(mask))[1]
-    _, labels = ops.scan(backward, label, (states, following), reverse=True)
+    _, labels = _scan(backward, label, (states, following), reverse=True)
     return ops.transpose(labels)
 
 
@@ -130,6 +140,23 @@ def _but_first(mask):
 def _next(x):
     """What stands one place later, and zeros behind the end: (batch, length, ...)."""
     return ops.concatenate([x[:, 1:], ops.zeros_like(x[:, :1])], axis=1)
+
+
+def _scan(step, state, inputs, reverse=False):
+    """``ops.scan`` over (values, mask), which may have an unknown length.
+
+    Of several tensors Keras wants to know it. They become one where it is not known, and only
+    there: taking them apart again costs time where steps run one by one.
+    """
+    values, mask = inputs
+    if isinstance(ops.shape(values)[0], int):
+        return ops.scan(step, state, inputs, reverse=reverse)
+    joined = ops.concatenate([values, mask], axis=-1)
+
+    def step_of_joined(state, both):
+        return step(state, ops.split(both, [values.shape[-1]], axis=-1))
+
+    return ops.scan(step_of_joined, state, joined, reverse=reverse)
 
 
 def _by_time(scores, mask):

@@ -166,5 +166,5 @@ class ConditionalRandomField(ChainLayer):
         kept = unmasked(y_pred)
         mask, order, scores = pack(kept, ops.cast(y_pred, "float32"))
         labels = best_paths(ops.where(mask[..., None], scores, 0.0), self.trans, mask)
-        back = ops.argsort(order, axis=1)
+        back = ops.argsort(order, axis=1)[:, : ops.shape(kept)[1]]
         return ops.where(kept, ops.take_along_axis(labels, back, axis=1), 0)

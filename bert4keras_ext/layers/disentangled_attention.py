@@ -187,7 +187,7 @@ class DisentangledAttention(MultiHeadAttention):
             distances = log_buckets(distances, self.buckets, self.max_distance)
         return ops.clip(distances, -self.span, self.span - 1) + self.span
 
-    def compute_output_shape(self, query_shape, key_shape=None, **other_shapes):
+    def compute_output_shape(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
         return super().compute_output_shape(query_shape, key_shape)  # there is no cache
 
     def context(self, weights, value, *positions):

@@ -7,7 +7,7 @@ from bert4keras_ext.backend.activations import get_activation, serialize_activat
 from bert4keras_ext.backend.masking import attention_normalize, check_normalization
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
-from bert4keras_ext.layers.attention import rotate, three_inputs
+from bert4keras_ext.layers.attention import mask_of_keys, rotate, three_inputs, three_masks
 from bert4keras_ext.layers.base import Layer
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
@@ -51,8 +51,7 @@ class GatedAttentionUnit(Layer):
     Output: (batch, query, dim); with ``return_attention_scores`` also the scaled scores before
     bias and mask, (batch, 1, query, key).
 
-    Masks: keys are masked by the mask of ``value``; the output carries the mask of ``query``. A
-    query all of whose keys are masked gets a finite result.
+    Masks: as for MultiHeadAttention. A query all of whose keys are masked gets a finite result.
 
     Raises:
         ValueError: for an unknown normalization or activation, or the cross form without keys.
@@ -149,21 +148,16 @@ class GatedAttentionUnit(Layer):
         key_rotary=None,
         training=None,
     ):
-        # Keras fills in `mask` when there is one tensor argument, `query_mask` when more.
-        query_mask = mask if query_mask is None else query_mask
-        if isinstance(query, (list, tuple)):
+        in_list = isinstance(query, (list, tuple))
+        masks = three_masks(mask, query_mask, key_mask, value_mask, in_list)
+        if in_list:
             query, key, value = three_inputs(query)
-            if query_mask is not None:
-                query_mask, key_mask, value_mask = three_inputs(query_mask)
-        if value is None and value_mask is None:
-            value_mask = query_mask if key is None else key_mask
+        allowed = mask_of_keys(key, value, *masks)
         u, q, k, v = self.project(query, key, value, training)
         scores = self.attention_scores(q, k, position_bias, rotary, key_rotary)
         biased = scores if residual_scores is None else scores + residual_scores
         # (bert4keras masks with the queries' mask in the cross form as well, where it cannot fit.)
-        weights = attention_normalize(
-            biased, value_mask, self.normalization, attention_bias, training
-        )
+        weights = attention_normalize(biased, allowed, self.normalization, attention_bias, training)
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
         outputs = self.o_dense(u * ops.matmul(weights[:, 0], v))

@@ -241,7 +241,7 @@ class ContrastiveLoss(RowLoss):
             return contrastive_crossentropy(*table, self.method)
         queries, keys = y_pred[:, 0], y_pred[:, 1]
         negatives = None
-        if y_pred.shape[1] > 2:
+        if y_pred.shape[1] != 2:  # unknown in an open graph: there may be some, or none
             negatives = ops.reshape(y_pred[:, 2:], (-1, y_pred.shape[-1]))
         loss = self._one_way(queries, keys, negatives)
         if not self.symmetric:
