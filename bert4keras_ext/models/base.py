@@ -24,7 +24,7 @@ from bert4keras_ext.models.checks import (
     plain,
     table_rows,
 )
-from bert4keras_ext.models.config import RENAMES
+from bert4keras_ext.models.config import RENAMES, check_leftovers
 
 ATTENTION = (MultiHeadAttention, GatedAttentionUnit)
 
@@ -58,11 +58,13 @@ class Transformer(Blocks):
         layers: layers of another builder to share, its ``.layers``.
         prefix: put before every layer name (not before names in checkpoints).
         name: name of the Keras model.
+        foreign_keys: which further keywords are passed over, being keys of a config file.
 
     Attributes: ``model``; ``inputs`` and ``outputs``, lists; ``input`` and ``output``, the tensor
     where there is one; ``layers`` (by name).
 
     Raises:
+        TypeError: for a keyword that no class of the family knows.
         ValueError: when sizes do not fit together.
     """
 
@@ -97,8 +99,10 @@ class Transformer(Blocks):
         layers=None,
         prefix=None,
         name=None,
+        foreign_keys=None,
         **kwargs,
     ):
+        check_leftovers(type(self), kwargs, foreign_keys)
         check_sizes(
             vocab_size=vocab_size, hidden_size=hidden_size, num_hidden_layers=num_hidden_layers,
             num_attention_heads=num_attention_heads, intermediate_size=intermediate_size,
@@ -182,6 +186,7 @@ class Transformer(Blocks):
             additional_input_layers: Keras inputs (such as the condition's) that the model takes
                 after its own.
         """
+        check_leftovers(type(self), kwargs, method="build")
         if self.built:
             return
         self.attention_caches = attention_caches or {}
