@@ -54,7 +54,10 @@ class Transformer(Blocks):
             number of keys (entropy invariance to the length, article 8823); or "squared_relu".
         pre_norm: norms before the blocks instead of after them; None is as published.
         ignore_invalid_weights: load what fits and log the rest, instead of raising.
-        autoresize_weights: resize weights of another shape to fit, instead of raising.
+        autoresize_weights: resize weights of another shape to fit, instead of raising. Rows of
+            tokens, positions and segments keep their places, and those that the checkpoint lacks
+            start at random; relative positions keep their vectors by distance; widths are
+            stretched (see checkpoints.orthogonally_resize).
         layers: layers of another builder to share, its ``.layers``.
         prefix: put before every layer name (not before names in checkpoints).
         name: name of the Keras model.
