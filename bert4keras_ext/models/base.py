@@ -47,7 +47,8 @@ class Transformer(Blocks):
         compound_tokens: new tokens after those, each a list of ids whose average it starts from,
             or a pair (ids, weights); or a dict {new id: ids of the checkpoint}, whose tokens stand
             among those kept (see tokenizers.transfer_vocabulary).
-        pad_token_id: the checkpoint's id of the padding token, which is masked; -1 for none.
+        pad_token_id: the checkpoint's id of the padding token, which is masked; -1 for none. With
+            keep_tokens it moves to its new row, the attribute ``pad_token_id``: pad with that one.
         residual_attention_scores: add the previous layer's raw scores to each attention
             (RealFormer, arXiv 2012.11747).
         attention_normalization: "softmax"; "softmax_plus" scales the scores by the logarithm of the
@@ -115,7 +116,7 @@ class Transformer(Blocks):
         check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
         self.original_vocab_size = vocab_size  # tells the loader which tables are edited already
         self.vocab_size = table_rows(vocab_size, keep_tokens, compound_tokens)
-        self.pad_token_id = padding_row(pad_token_id, keep_tokens)
+        self.pad_token_id = padding_row(pad_token_id, keep_tokens, compound_tokens)
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads

@@ -1,5 +1,6 @@
 """``build_transformer_model``: one call from a config and a checkpoint to a Keras model."""
 
+import logging
 import os
 
 from bert4keras_ext.checkpoints import find_checkpoint, shapes_in
@@ -11,6 +12,7 @@ from bert4keras_ext.models.masks import (
 from bert4keras_ext.models.registry import find_model, model_of_type
 
 APPLICATIONS = ("encoder", "lm", "unilm")
+logger = logging.getLogger(__name__)
 
 
 def build_transformer_model(
@@ -80,11 +82,22 @@ def build_transformer_model(
         arguments = cls.adapt_to_checkpoint(arguments, lambda: shapes_in(checkpoint_path))
     build_arguments = {key: arguments.pop(key) for key in of_build if key in arguments}
     builder = cls(**arguments)
+    _note_padding(builder)
     builder.build(**build_arguments)
 
     if is_loaded:
         builder.load_weights_from_checkpoint(checkpoint_path)
     return builder.model if return_keras_model else builder
+
+
+def _note_padding(builder):
+    if builder.keep_tokens is not None and builder.pad_token_id > 0:
+        logger.warning(
+            "keep_tokens puts the padding token at row %d, which is masked: pad with it "
+            "(sequence_padding(ids, value=%d), or Tokenizer.encode_batch), or keep it first "
+            "(load_vocab(simplified=True, startswith=['[PAD]', ...]))",
+            builder.pad_token_id, builder.pad_token_id,
+        )  # fmt: skip
 
 
 def _builder_class(model, application):
