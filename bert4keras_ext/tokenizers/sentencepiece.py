@@ -119,8 +119,13 @@ class SpTokenizer(TokenizerBase):
 
     def _tokenize(self, text):
         if self._pre_tokenize is not None:
-            text = " ".join(self._pre_tokenize(text))
+            text = " ".join(filter(None, self._pre_tokenize(text)))
         return self.sp_model.encode_as_pieces(_encodable(text))
+
+    def _is_text(self, token):
+        if token in self._token_translate_inv:
+            return False
+        return len([piece for piece in self._tokenize(self.stem(token)) if piece != SPACE]) > 1
 
     def _is_special(self, i):
         return self.sp_model.is_control(i) or self.sp_model.is_unused(i)
