@@ -5,8 +5,11 @@ import json
 import pytest
 
 from bert4keras_ext.models import BERT, Transformer, build_transformer_model
+from bert4keras_ext.models.config import builder_arguments, keywords_of
+from bert4keras_ext.models.registry import HUGGING_FACE_TYPES, find_model, model_of_type
 from bert4keras_ext.snippets import insert_arguments
 from tests.models.families import BASE, FAMILIES
+from tests.shared import oracle
 
 CHINESE_BERT = {
     "directionality": "bidi",
@@ -116,6 +119,22 @@ def test_a_published_config_given_as_keywords_is_as_good_as_a_dict(model):
     assert build_transformer_model(**config, model=model).output_shape == from_dict.output_shape
     with pytest.raises(TypeError, match="'pooler_num_attention_head': did you mean"):
         build_transformer_model(**config, model=model, pooler_num_attention_head=1)
+
+
+def published_configs():
+    for path in sorted(oracle("hf").glob("*/config.json")):
+        config = json.loads(path.read_text())
+        if config["model_type"] in HUGGING_FACE_TYPES:
+            yield pytest.param(config, id=path.parent.name)
+
+
+@pytest.mark.parametrize("config", published_configs())
+def test_every_key_of_hugging_faces_configs_is_welcome(config):
+    cls = find_model(model_of_type(config["model_type"], config))
+    of_build = keywords_of(cls, "build") - keywords_of(cls, "__init__")
+    assert cls(**builder_arguments(cls, {}, config, of_build, None))
+    with pytest.raises(TypeError, match="'xyzzy'"):
+        cls(**builder_arguments(cls, {}, {**config, "xyzzy": None}, of_build, None))
 
 
 def test_a_config_as_keywords_tells_its_model():
