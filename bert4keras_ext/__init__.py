@@ -4,6 +4,7 @@ Importing the package registers every class with Keras (so ``keras.models.load_m
 ``custom_objects``) and applies the environment's acceleration switches.
 """
 
+from bert4keras_ext._old_names import getattr_of
 from bert4keras_ext._version import __version__
 from bert4keras_ext.backend.versions import check_keras
 
@@ -15,3 +16,5 @@ from bert4keras_ext.backend.acceleration import apply_environment  # noqa: E402
 apply_environment()
 
 __all__ = ["__version__", "backend", "layers", "losses", "models", "optimizers", "training"]
+
+__getattr__ = getattr_of(__name__)

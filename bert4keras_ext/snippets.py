@@ -1,5 +1,6 @@
 """bert4keras.snippets' flat names; each lives, documented, in the module it is imported from."""
 
+from bert4keras_ext._old_names import getattr_of
 from bert4keras_ext.backend.arguments import delete_arguments, insert_arguments
 from bert4keras_ext.checkpoints import orthogonally_resize
 from bert4keras_ext.data.arrays import is_one_of, softmax, to_array
@@ -49,3 +50,5 @@ __all__ = [
     "to_array",
     "truncate_sequences",
 ]
+
+__getattr__ = getattr_of(__name__)

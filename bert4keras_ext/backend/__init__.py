@@ -1,5 +1,6 @@
 """The ground: activations, masks, recomputation and the acceleration switches."""
 
+from bert4keras_ext._old_names import getattr_of
 from bert4keras_ext.backend.acceleration import (
     jit_compile,
     set_precision,
@@ -52,3 +53,5 @@ __all__ = [
     "sparse_multilabel_categorical_crossentropy",
     "swish",
 ]
+
+__getattr__ = getattr_of(__name__)

@@ -11,9 +11,12 @@ ASSIGNED = 2**21  # bytes of a variable that are assigned at a time
 
 
 def dtype_of(dtype):
-    """A NumPy dtype of whatever NumPy, Keras and people call it ("bfloat16" included)."""
+    """A NumPy dtype of whatever NumPy, Keras and people call it ("bfloat16" included).
+
+    In this machine's byte order, whichever an array has: files are written in that one.
+    """
     name = getattr(dtype, "name", dtype)
-    return np.dtype(ml_dtypes.bfloat16) if name == "bfloat16" else np.dtype(dtype)
+    return np.dtype(ml_dtypes.bfloat16 if name == "bfloat16" else dtype).newbyteorder("=")
 
 
 def is_floating(dtype):

@@ -15,6 +15,14 @@ FOLDER_NAMES = (
     "pytorch_model.bin.index.json",
 )
 
+# PyTorch's magic number, pickled by protocol 2 or 3, by 4 or 5 (in a frame), or by 1 (as text).
+TORCH_LEGACY = re.compile(
+    rb"\x80[\2\3]\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\."
+    rb"|\x80[\4\5]\x95.{8}\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\."
+    rb"|L119547037146038801333356L\n\.",
+    re.DOTALL,
+)
+
 EXPECTED = (
     "Expected a TensorFlow checkpoint (the path before .index and .data-00000-of-00001), "
     "safetensors, a PyTorch .bin, an index .json of one of these, a Keras .weights.h5, "
@@ -136,7 +144,7 @@ def _open_file(path):
         from bert4keras_ext.checkpoints.torch_file import TorchZipReader
 
         return TorchZipReader(path)
-    if start.startswith(b"\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19."):
+    if TORCH_LEGACY.match(start):
         from bert4keras_ext.checkpoints.torch_legacy import TorchLegacyReader
 
         return TorchLegacyReader(path)

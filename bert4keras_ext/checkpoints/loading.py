@@ -13,8 +13,9 @@ from bert4keras_ext.checkpoints.keras_weights import load_keras_weights
 from bert4keras_ext.checkpoints.names import tables_if_known
 from bert4keras_ext.checkpoints.problems import check
 from bert4keras_ext.checkpoints.reader import Reader
-from bert4keras_ext.checkpoints.resize import orthogonally_resize, resize_scale
+from bert4keras_ext.checkpoints.resize import resize_scale
 from bert4keras_ext.checkpoints.resolve import resolve
+from bert4keras_ext.checkpoints.tables import note_on_new_rows, resized
 
 logger = logging.getLogger(__name__)
 
@@ -128,7 +129,7 @@ def _value(builder, reader, match, dtype):
 def _resized(builder, match, value):
     shapes, scaled = (match.found, match.expected), _scaled(builder, match.ours)
     scale = resize_scale(match.ours, *shapes, builder.hidden_act, scaled)
-    return orthogonally_resize(value.astype(np.float32), match.expected) * scale
+    return resized(builder, match, value, scale)
 
 
 def _scaled(builder, weight):
@@ -147,6 +148,7 @@ def _report(builder, reader, plan):
     for match in plan.matches:
         if match.found != match.expected:
             report.resized[match.ours] = (match.found, match.expected)
+            report.notes += filter(None, [note_on_new_rows(builder, match)])
         if match.vocabulary is not None and match.vocabulary.note:
             report.notes.append(match.vocabulary.note)
     if report.missing:

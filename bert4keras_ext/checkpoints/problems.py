@@ -4,7 +4,7 @@ import re
 
 from bert4keras_ext.checkpoints import names as name_tables
 from bert4keras_ext.checkpoints.reader import CheckpointError
-from bert4keras_ext.checkpoints.resize import resizable
+from bert4keras_ext.checkpoints.tables import can_be_resized
 
 SHOWN = 10
 
@@ -19,15 +19,11 @@ _HEADS = {
     "Decoder-": ("decoder", "a model= that ends in _encoder"),
 }
 
-_VOCABULARY = "vocab_size (or select rows with keep_tokens)"
 _LENGTHS = {
-    "Embedding-Token/embeddings": _VOCABULARY,
-    "MLM-Bias/beta": _VOCABULARY,
-    "Decoder-Output-LM/kernel": _VOCABULARY,
     "Embedding-Position/embeddings": "max_position",
     "Embedding-Segment/embeddings": "segment_vocab_size (type_vocab_size in the config)",
+    "Embedding-Task/embeddings": "task_type_vocab_size",
 }
-_LENGTH_AXES = {"Decoder-Output-LM/kernel": 1}  # of the others it is the first axis
 
 _OTHERWISE = (
     "give the config and the model= that belong to this checkpoint, or the names with mapping=; "
@@ -54,7 +50,7 @@ def check(builder, reader, plan):
 
 def _fits(builder, match):
     if builder.autoresize_weights:
-        return resizable(match.found, match.expected)
+        return can_be_resized(builder, match)
     return match.found == match.expected
 
 
@@ -99,7 +95,7 @@ def _fix(builder, reader, plan, missing, wrong):
         _other_family(builder, reader, plan),
         _absent_heads(missing),
         _too_many_layers(plan, missing),
-        _other_sizes(wrong),
+        _other_sizes(builder, wrong),
     )
     return next(filter(None, causes), _OTHERWISE)
 
@@ -162,32 +158,43 @@ def _layer_number(ours):
     return None if number is None else int(number[1])
 
 
-def _other_sizes(wrong):
+def _other_sizes(builder, wrong):
     """Says which setting a wrong shape comes from; the tables' lengths can differ one by one."""
     if not wrong:
         return None
-    if all(map(_only_its_length, wrong)):
-        parts = [
-            f"{_LENGTHS[match.ours]} is {match.expected[_length_axis(match)]} in the model "
-            f"and {match.found[_length_axis(match)]} in the checkpoint"
-            for match in wrong
-        ]
+    if all(_only_its_length(builder, match) for match in wrong):
         # The token table and the output bias say the same.
-        return "; ".join(dict.fromkeys(parts)) + ". Set it to the checkpoint's."
+        return "; ".join(dict.fromkeys(_length_message(builder, match) for match in wrong)) + "."
     return (
         "the sizes differ, so the config does not belong to this checkpoint: use the config file "
         "that came with it, or autoresize_weights=True to stretch the weights on purpose."
     )
 
 
-def _length_axis(match):
-    return _LENGTH_AXES.get(match.ours, 0)
+def _length_message(builder, match):
+    axis = _length_axis(builder, match)
+    ours, found = match.expected[axis], match.found[axis]
+    sizes = f"is {ours} in the model and {found} in the checkpoint"
+    if match.ours not in builder.vocabulary_axes:
+        return f"{_LENGTHS[match.ours]} {sizes}. Set it to the checkpoint's"
+    if ours < found:
+        return f"vocab_size (or select rows with keep_tokens) {sizes}. Set it to the checkpoint's"
+    return (
+        f"vocab_size {sizes}. Set it to the checkpoint's, and give the {ours - found} new tokens "
+        "as compound_tokens=[[ids], ...], for each the checkpoint's ids that it starts from "
+        "(autoresize_weights=True starts them at random)"
+    )
 
 
-def _only_its_length(match):
+def _length_axis(builder, match):
+    return builder.vocabulary_axes.get(match.ours, 0)
+
+
+def _only_its_length(builder, match):
     """Whether a table fits but for the number of its entries."""
-    if match.ours not in _LENGTHS or len(match.found) != len(match.expected):
+    known = match.ours in _LENGTHS or match.ours in builder.vocabulary_axes
+    if not known or len(match.found) != len(match.expected):
         return False
-    axis = _length_axis(match)
+    axis = _length_axis(builder, match)
     other = [size for i, size in enumerate(match.found) if i != axis]
     return other == [size for i, size in enumerate(match.expected) if i != axis]

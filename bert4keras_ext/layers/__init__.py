@@ -1,5 +1,6 @@
 """Layers that plug into any Keras model."""
 
+from bert4keras_ext._old_names import getattr_of
 from bert4keras_ext.layers.attention import MultiHeadAttention
 from bert4keras_ext.layers.base import Layer
 from bert4keras_ext.layers.batch import BatchConcat, BatchSplit
@@ -75,3 +76,5 @@ __all__ = [
     "VonMisesFisherSampling",
     "Whitening",
 ]
+
+__getattr__ = getattr_of(__name__)

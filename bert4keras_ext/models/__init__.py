@@ -1,5 +1,6 @@
 """Model families and ``build_transformer_model``."""
 
+from bert4keras_ext._old_names import getattr_of
 from bert4keras_ext.models.albert import ALBERT, ALBERT_Unshared
 from bert4keras_ext.models.base import Transformer
 from bert4keras_ext.models.bert import BERT
@@ -47,3 +48,5 @@ __all__ = [
     "extend_with_unified_language_model",
     "register_model",
 ]
+
+__getattr__ = getattr_of(__name__)

@@ -25,7 +25,7 @@ from bert4keras_ext.models.checks import (
     plain,
     table_rows,
 )
-from bert4keras_ext.models.config import RENAMES
+from bert4keras_ext.models.config import RENAMES, check_leftovers
 
 ATTENTION = (MultiHeadAttention, GatedAttentionUnit)
 
@@ -48,22 +48,28 @@ class Transformer(Blocks):
         compound_tokens: new tokens after those, each a list of ids whose average it starts from,
             or a pair (ids, weights); or a dict {new id: ids of the checkpoint}, whose tokens stand
             among those kept (see tokenizers.transfer_vocabulary).
-        pad_token_id: the checkpoint's id of the padding token, which is masked; -1 for none.
+        pad_token_id: the checkpoint's id of the padding token, which is masked; -1 for none. With
+            keep_tokens it moves to its new row, the attribute ``pad_token_id``: pad with that one.
         residual_attention_scores: add the previous layer's raw scores to each attention
             (RealFormer, arXiv 2012.11747).
         attention_normalization: "softmax"; "softmax_plus" scales the scores by the logarithm of the
             number of keys (entropy invariance to the length, article 8823); or "squared_relu".
         pre_norm: norms before the blocks instead of after them; None is as published.
         ignore_invalid_weights: load what fits and log the rest, instead of raising.
-        autoresize_weights: resize weights of another shape to fit, instead of raising.
+        autoresize_weights: resize weights of another shape to fit, instead of raising. Rows of
+            tokens, positions and segments keep their places, and those that the checkpoint lacks
+            start at random; relative positions keep their vectors by distance; widths are
+            stretched (see checkpoints.orthogonally_resize).
         layers: layers of another builder to share, its ``.layers``.
         prefix: put before every layer name (not before names in checkpoints).
         name: name of the Keras model.
+        foreign_keys: which further keywords are passed over, being keys of a config file.
 
     Attributes: ``model``; ``inputs`` and ``outputs``, lists; ``input`` and ``output``, the tensor
     where there is one; ``layers`` (by name).
 
     Raises:
+        TypeError: for a keyword that no class of the family knows.
         ValueError: when sizes do not fit together.
     """
 
@@ -98,8 +104,10 @@ class Transformer(Blocks):
         layers=None,
         prefix=None,
         name=None,
+        foreign_keys=None,
         **kwargs,
     ):
+        check_leftovers(type(self), kwargs, foreign_keys)
         check_sizes(
             vocab_size=vocab_size, hidden_size=hidden_size, num_hidden_layers=num_hidden_layers,
             num_attention_heads=num_attention_heads, intermediate_size=intermediate_size,
@@ -109,7 +117,7 @@ class Transformer(Blocks):
         check_rates(dropout_rate=dropout_rate, attention_dropout_rate=attention_dropout_rate)
         self.original_vocab_size = vocab_size  # tells the loader which tables are edited already
         self.vocab_size = table_rows(vocab_size, keep_tokens, compound_tokens)
-        self.pad_token_id = padding_row(pad_token_id, keep_tokens)
+        self.pad_token_id = padding_row(pad_token_id, keep_tokens, compound_tokens)
         self.hidden_size = hidden_size
         self.num_hidden_layers = num_hidden_layers
         self.num_attention_heads = num_attention_heads
@@ -183,6 +191,7 @@ class Transformer(Blocks):
             additional_input_layers: Keras inputs (such as the condition's) that the model takes
                 after its own.
         """
+        check_leftovers(type(self), kwargs, method="build")
         if self.built:
             return
         self.attention_caches = attention_caches or {}

@@ -1,14 +1,10 @@
 """``build_transformer_model``: one call from a config and a checkpoint to a Keras model."""
 
+import logging
 import os
 
 from bert4keras_ext.checkpoints import find_checkpoint, shapes_in
-from bert4keras_ext.models.config import (
-    builder_arguments,
-    check_keywords,
-    check_required,
-    read_config,
-)
+from bert4keras_ext.models.config import builder_arguments, keywords_of, read_config
 from bert4keras_ext.models.masks import (
     extend_with_language_model,
     extend_with_unified_language_model,
@@ -16,13 +12,7 @@ from bert4keras_ext.models.masks import (
 from bert4keras_ext.models.registry import find_model, model_of_type
 
 APPLICATIONS = ("encoder", "lm", "unilm")
-_BUILD_ARGUMENTS = (
-    "attention_caches",
-    "layer_norm_cond",
-    "layer_norm_cond_hidden_size",
-    "layer_norm_cond_hidden_act",
-    "additional_input_layers",
-)
+logger = logging.getLogger(__name__)
 
 
 def build_transformer_model(
@@ -51,14 +41,16 @@ def build_transformer_model(
         return_keras_model: return the Keras model, or else the builder (with ``.model``,
             ``.layers``, ``.save_weights_as_checkpoint`` ...).
         **kwargs: any key of the config and any keyword of the builder and its ``build``; a
-            keyword wins over the file.
+            keyword wins over the file. Keys of a file that the builder does not know are passed
+            over; a keyword that nobody knows is an error (but for a published config's keys
+            where the keywords are the whole config).
 
     Returns:
         A functional ``keras.Model`` with named layers, or the builder.
 
     Raises:
         FileNotFoundError, ValueError, TypeError: a config that is missing, broken or incomplete;
-            an unknown model or application; sizes that do not fit.
+            an unknown model or application; an unknown keyword; sizes that do not fit.
         CheckpointError: a checkpoint that is unreadable or belongs to another model.
 
     Example:
@@ -71,15 +63,16 @@ def build_transformer_model(
     """
     config = read_config(config_path)
     is_folder = isinstance(config_path, (str, os.PathLike)) and os.path.isdir(config_path)
+    said = {**config, **kwargs}  # a config may be given as keywords too
     if model is None:
-        model = model_of_type(config["model_type"], config) if "model_type" in config else "bert"
+        model = model_of_type(said["model_type"], said) if "model_type" in said else "bert"
     if application is None:
-        application = "lm" if config.get("is_decoder") else "encoder"
+        application = "lm" if said.get("is_decoder") else "encoder"
 
     cls = _builder_class(model, application)
-    check_keywords(cls, kwargs, _BUILD_ARGUMENTS)
-    arguments = builder_arguments(cls, config, kwargs)
-    check_required(arguments, config_path)
+    # Of a name that both take, the constructor has it.
+    of_build = keywords_of(cls, "build") - keywords_of(cls, "__init__")
+    arguments = builder_arguments(cls, config, kwargs, of_build, config_path)
     if checkpoint_path is None and is_folder:
         checkpoint_path = find_checkpoint(config_path)
     is_loaded = checkpoint_path is not None and checkpoint_path is not False
@@ -87,8 +80,9 @@ def build_transformer_model(
         raise ValueError("expected a checkpoint_path, received '': for random weights pass None")
     if is_loaded:
         arguments = cls.adapt_to_checkpoint(arguments, lambda: shapes_in(checkpoint_path))
-    build_arguments = {key: arguments.pop(key, None) for key in _BUILD_ARGUMENTS}
+    build_arguments = {key: arguments.pop(key) for key in of_build if key in arguments}
     builder = cls(**arguments)
+    _note_padding(builder)
     builder.build(**build_arguments)
 
     if is_loaded:
@@ -96,10 +90,23 @@ def build_transformer_model(
     return builder.model if return_keras_model else builder
 
 
+def _note_padding(builder):
+    if builder.keep_tokens is not None and builder.pad_token_id > 0:
+        logger.warning(
+            "keep_tokens puts the padding token at row %d, which is masked: pad with it "
+            "(sequence_padding(ids, value=%d), or Tokenizer.encode_batch), or keep it first "
+            "(load_vocab(simplified=True, startswith=['[PAD]', ...]))",
+            builder.pad_token_id, builder.pad_token_id,
+        )  # fmt: skip
+
+
 def _builder_class(model, application):
     cls = find_model(model)
     if application not in APPLICATIONS:
-        raise ValueError(f"application expects one of {APPLICATIONS}, received {application!r}")
+        hint = " ('unilm' is what it is called now)" if application == "seq2seq" else ""
+        raise ValueError(
+            f"application expects one of {APPLICATIONS}, received {application!r}{hint}"
+        )
     if application not in cls.applications:
         raise ValueError(
             f"model {model!r} cannot be built as application={application!r}: "

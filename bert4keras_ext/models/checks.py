@@ -71,21 +71,37 @@ def check_reuse(layer, kwargs):
             )
 
 
-def padding_row(pad_token_id, keep_tokens):
-    """The row of the word table that padding has once ``keep_tokens`` were selected."""
-    if pad_token_id is None or (pad_token_id == 0 and keep_tokens is not None):
-        return 0  # as everywhere in bert4keras, whatever the first kept token is
-    if not isinstance(pad_token_id, numbers.Integral) or isinstance(pad_token_id, bool):
+def padding_row(pad_token_id, keep_tokens=None, compound_tokens=None):
+    """The row of the word table that padding has once the vocabulary was edited.
+
+    It moves with its token, so that the model masks what a tokenizer of the new vocabulary pads
+    with. Where token 0 is not kept, row 0 stays padding, as everywhere in bert4keras and as a
+    tokenizer without [PAD] pads; and so it does where a row is taken more than once: that makes
+    another vocabulary, whose tokens are others (see tokenizers.transfer_vocabulary).
+
+    Raises:
+        ValueError: for no token id, or one other than 0 that is not kept.
+    """
+    pad = 0 if pad_token_id is None else pad_token_id
+    if not isinstance(pad, numbers.Integral) or isinstance(pad, bool):
         raise ValueError(f"pad_token_id expects a token id, received {pad_token_id!r}")
-    if keep_tokens is None or pad_token_id < 0:
-        return int(pad_token_id)
-    places = np.flatnonzero(np.asarray(keep_tokens) == pad_token_id)
+    if keep_tokens is None or pad < 0:
+        return int(pad)
+    keep = np.asarray(keep_tokens)
+    places = np.flatnonzero(keep == pad)
+    if pad == 0 and (not len(places) or len(np.unique(keep)) < len(keep)):
+        return 0
     if not len(places):
         raise ValueError(
             f"keep_tokens lacks the padding token {pad_token_id} (pad_token_id): expected it among "
             "them; add it, or pass pad_token_id=-1 if nothing is padded"
         )
-    return int(places[0])
+    # A dict of compound_tokens says where its rows stand; those kept fill the other places.
+    taken = sorted(map(int, compound_tokens)) if isinstance(compound_tokens, dict) else []
+    row = int(places[0])
+    for place in taken:
+        row += place <= row
+    return row
 
 
 def check_length_in_reach(sequence_length, positions):

@@ -126,8 +126,8 @@ class LocalMask(Layer):
 class LMMixin:
     """Puts a causal mask on every attention layer of a family."""
 
-    def __init__(self, *args, with_mlm=True, **kwargs):
-        super().__init__(*args, with_mlm=True if with_mlm is None else with_mlm, **kwargs)
+    def __init__(self, *args, with_mlm=None, **kwargs):
+        super().__init__(*args, **_with_mlm(with_mlm, kwargs))
 
     def compute_attention_bias(self, inputs=None):
         if self.attention_bias is None:
@@ -148,8 +148,8 @@ class LMMixin:
 class UniLMMixin:
     """Puts the UniLM mask, made from the segment ids, on every attention layer of a family."""
 
-    def __init__(self, *args, with_mlm=True, **kwargs):
-        super().__init__(*args, with_mlm=True if with_mlm is None else with_mlm, **kwargs)
+    def __init__(self, *args, with_mlm=None, **kwargs):
+        super().__init__(*args, **_with_mlm(with_mlm, kwargs))
         if not self.segment_vocab_size:
             raise ValueError(
                 "application='unilm' needs segment ids to tell source from target, but "
@@ -160,6 +160,14 @@ class UniLMMixin:
         if self.attention_bias is None:
             self.attention_bias = self.apply(self.segments, UniLMMask, name="Attention-UniLM-Mask")
         return self.attention_bias
+
+
+def _with_mlm(asked, keywords):
+    """The keywords with the MLM head on; where nobody asked for it, the family need not have it."""
+    if asked is not None:
+        return {**keywords, "with_mlm": asked}
+    foreign = {"with_mlm", *(keywords.get("foreign_keys") or ())}
+    return {**keywords, "with_mlm": True, "foreign_keys": foreign}
 
 
 def extend_with_language_model(base):

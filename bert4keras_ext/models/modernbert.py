@@ -124,10 +124,9 @@ class ModernBERT(BERT):
         Raises:
             ValueError: for rotary positions that this model does not compute.
         """
-        config = dict(config)
-        if "norm_eps" in config:
-            config.pop("layer_norm_eps", None)  # a leftover in many files, which nothing reads
-        known = super().adapt_config(config)
+        # layer_norm_eps is a leftover in many files, which nothing reads.
+        leftovers = {"layer_norm_eps"} if "norm_eps" in config else ()
+        known = super().adapt_config({k: v for k, v in config.items() if k not in leftovers})
         rates = [config[key] for key in ("embedding_dropout", "mlp_dropout") if key in config]
         if rates and "dropout_rate" not in known:
             known["dropout_rate"] = max(rate or 0 for rate in rates)

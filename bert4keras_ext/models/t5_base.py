@@ -93,7 +93,7 @@ class T5_Base(Transformer):
         cross_position_bias=True,
         **kwargs,
     ):
-        super().__init__(**kwargs)
+        super().__init__(**_without_foreign(kwargs))
         check_sizes(
             relative_attention_num_buckets=relative_attention_num_buckets,
             relative_attention_max_distance=relative_attention_max_distance,
@@ -105,9 +105,6 @@ class T5_Base(Transformer):
         gated = isinstance(self.hidden_act, (list, tuple))
         self.family = f"{self.version.split('.')[0]}.1.{int(gated)}{self.side}"
         _check_choice("scale_outputs", scale_outputs, SCALES)
-        for keyword, instead in FOREIGN:
-            if kwargs.get(keyword):
-                raise ValueError(f"T5 has no {keyword} (found {kwargs[keyword]!r}): {instead}")
         if isinstance(with_lm, str):
             get_activation(with_lm)
         self.relative_attention_num_buckets = relative_attention_num_buckets
@@ -180,6 +177,13 @@ class T5_Base(Transformer):
             embeddings_initializer=self.initializer,
             name=name,
         )
+
+
+def _without_foreign(keywords):
+    for keyword, instead in FOREIGN:
+        if keywords.get(keyword):
+            raise ValueError(f"T5 has no {keyword} (found {keywords[keyword]!r}): {instead}")
+    return {k: v for k, v in keywords.items() if k not in dict(FOREIGN)}
 
 
 def feed_forward_activation(config):

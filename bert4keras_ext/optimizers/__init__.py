@@ -1,5 +1,6 @@
 """Optimizers, and extensions that make new ones of any Keras optimizer."""
 
+from bert4keras_ext._old_names import getattr_of
 from bert4keras_ext.optimizers.adafactor import AdaFactor
 from bert4keras_ext.optimizers.adam import Adam
 from bert4keras_ext.optimizers.exponential_moving_average import (
@@ -35,3 +36,5 @@ __all__ = [
     "extend_with_piecewise_linear_lr",
     "extend_with_weight_decay",
 ]
+
+__getattr__ = getattr_of(__name__)

@@ -1,5 +1,6 @@
 """Text to token ids and back."""
 
+from bert4keras_ext._old_names import getattr_of
 from bert4keras_ext.tokenizers.base import TokenizerBase
 from bert4keras_ext.tokenizers.sentencepiece import SpTokenizer
 from bert4keras_ext.tokenizers.vocabulary import load_vocab, save_vocab
@@ -30,3 +31,5 @@ __all__ = [
     "t5_pegasus_tokenizer",
     "transfer_vocabulary",
 ]
+
+__getattr__ = getattr_of(__name__)

@@ -2,6 +2,7 @@
 
 import operator
 
+from bert4keras_ext.tokenizers import characters
 from bert4keras_ext.tokenizers.checks import (
     checked_ids,
     checked_maxlen,
@@ -47,6 +48,7 @@ class TokenizerBase:
 
     _token_pad_id = _token_unk_id = _token_mask_id = _token_start_id = _token_end_id = None
     _vocab_size = None
+    _hint = ""  # a subclass's, for the message about a missing special token
 
     def __init__(
         self,
@@ -248,8 +250,26 @@ class TokenizerBase:
     def _text_to_ids(self, text):
         """The ids of a text between start and end, or of a ready list of tokens."""
         if isinstance(text, str):
-            text = self.tokenize(text)
-        return self.tokens_to_ids(checked_tokens(text))
+            return self.tokens_to_ids(self.tokenize(text))
+        ids = self.tokens_to_ids(checked_tokens(text))
+        if self._token_unk_id in ids:
+            self._check_no_texts(text, ids)
+        return ids
+
+    def _check_no_texts(self, tokens, ids):
+        """Raises for a list of texts, which would become a row of [UNK] without a word."""
+        for token, i in zip(tokens, ids):
+            if i == self._token_unk_id and token != self._token_unk and self._is_text(token):
+                raise TypeError(
+                    f"expected a text or a list of tokens, found {token!r:.60} in a list, which is "
+                    "several tokens. For two texts use encode(first, second), for many "
+                    "encode_batch(texts)"
+                )
+
+    def _is_text(self, token):
+        """Whether what the vocabulary does not know is more than one token."""
+        is_ready = characters.is_special(token) or token in self._token_translate_inv
+        return not is_ready and len(self._tokenize(characters.stem(token))) > 1
 
     def _find_special_ids(self, find, examples):
         """Sets _token_*_id; raises where unk, start or end is wanted but is not found.
@@ -274,7 +294,7 @@ class TokenizerBase:
         return (
             f"token_{role}: expected {token!r} in the vocabulary, found it missing among its "
             f"{self.vocab_size} tokens ({', '.join(map(repr, examples))}, ...). {fix}, or check "
-            "that this is the model's vocabulary"
+            f"that this is the model's vocabulary{self._hint}"
         )
 
     def _count_special(self, pattern=None):

@@ -20,9 +20,10 @@ def _after_mark(cjk_punctuation):
 def join_wordpieces(tokens, is_cjk_character, is_punctuation, cjk_punctuation=CJK_PUNCTUATION):
     """Text of WordPiece tokens.
 
-    Continuations and ideographs follow without a space, other words after one unless an ideograph
-    stands before; a mark is written to the word before it, and full-width, opening and arithmetic
-    marks also to the word after it.
+    Continuations and words that begin with an ideograph follow without a space, other words after
+    one unless an ideograph stands before; marks are written to the word before them, and
+    full-width, opening and arithmetic ones also to the word after them. (bert4keras writes a space
+    before an ideograph where a token has several, as T5-PEGASUS' and WoBERT's words have.)
 
     Args:
         tokens: list of str, without special tokens.
@@ -34,14 +35,16 @@ def join_wordpieces(tokens, is_cjk_character, is_punctuation, cjk_punctuation=CJ
         >>> tokens = ["你", "好", "，", "word", "##s", "3", ".", "5", "(", "a", ")"]
         >>> join_wordpieces(tokens, is_cjk_character, is_punctuation)
         '你好，words 3.5(a)'
+        >>> join_wordpieces(["ai", "模型", "的", "bert"], is_cjk_character, is_punctuation)
+        'ai模型的bert'
     """
     text = ""
     for token in tokens:
         if token.startswith("##"):
             text += token[2:]
-        elif len(token) == 1 and is_cjk_character(token):
+        elif token and is_cjk_character(token[0]):
             text += token
-        elif len(token) == 1 and is_punctuation(token):
+        elif token and all(map(is_punctuation, token)):
             text += token + " "
         elif text and is_cjk_character(text[-1]):
             text += token

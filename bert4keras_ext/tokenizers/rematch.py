@@ -71,3 +71,10 @@ class Finder:
         start, length = min(found)
         self.offset = start + length
         return list(self.sources[start : self.offset])
+
+    def skip(self, piece, before=None):
+        """Goes past a piece, if it comes before the first place of another one."""
+        start = self.surface.find(piece, self.offset)
+        limit = -1 if before is None else self.surface.find(before, self.offset)
+        if start >= 0 and (limit < 0 or start <= limit):
+            self.offset = start + len(piece)

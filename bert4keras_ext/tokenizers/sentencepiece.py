@@ -18,6 +18,8 @@ class SpTokenizer(TokenizerBase):
 
     Args:
         sp_model_path: path of the model ("spiece.model", "spm.model", ...).
+        token_pad: name of the piece that is padding; None is the model's own.
+        token_unk: None, or the model's own name of what it does not know.
         **kwargs: token_start, token_end, pre_tokenize, token_translate and token_mask, as
             TokenizerBase describes them; the words of pre_tokenize are joined by spaces. Models
             of the T5 family have no [CLS] and [SEP]: give them token_start=None and
@@ -32,7 +34,8 @@ class SpTokenizer(TokenizerBase):
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is no SentencePiece model, or token_start or token_end is no piece.
+        ValueError: the file is no SentencePiece model, or token_start, token_end, token_pad or
+            token_unk is not a piece of it.
         ImportError: sentencepiece is not installed.
 
     Example:
@@ -42,15 +45,29 @@ class SpTokenizer(TokenizerBase):
     Source: Kudo and Richardson 2018, arXiv 1808.06226.
     """
 
-    def __init__(self, sp_model_path, **kwargs):
+    def __init__(self, sp_model_path, token_pad=None, token_unk=None, **kwargs):
         super().__init__(**kwargs)
         self.sp_model = model = _load_model(sp_model_path)
+        self._vocab_size = model.get_piece_size()
         if model.pad_id() >= 0:
             self._token_pad = model.id_to_piece(model.pad_id())
         self._token_unk = model.id_to_piece(model.unk_id())
-        self._vocab_size = model.get_piece_size()
+        self._check_names(token_pad, token_unk)
+        self._token_pad = token_pad or self._token_pad
         examples = [model.id_to_piece(i) for i in range(min(8, self._vocab_size))]
         self._find_special_ids(self._find_piece, examples)
+
+    def _check_names(self, token_pad, token_unk):
+        if token_unk not in (None, self._token_unk):
+            raise ValueError(
+                f"token_unk: expected {self._token_unk!r}, as the model calls it, or None, found "
+                f"{token_unk!r}. Leave it out"
+            )
+        if token_pad is not None and self._find_piece(token_pad) is None:
+            raise ValueError(
+                f"token_pad: expected a piece of the model, found {token_pad!r}. Leave it out for "
+                f"the model's own ({self._token_pad!r})"
+            )
 
     def _find_piece(self, token):
         i = self.sp_model.piece_to_id(token)
@@ -102,8 +119,13 @@ class SpTokenizer(TokenizerBase):
 
     def _tokenize(self, text):
         if self._pre_tokenize is not None:
-            text = " ".join(self._pre_tokenize(text))
+            text = " ".join(filter(None, self._pre_tokenize(text)))
         return self.sp_model.encode_as_pieces(_encodable(text))
+
+    def _is_text(self, token):
+        if token in self._token_translate_inv:
+            return False
+        return len([piece for piece in self._tokenize(self.stem(token)) if piece != SPACE]) > 1
 
     def _is_special(self, i):
         return self.sp_model.is_control(i) or self.sp_model.is_unused(i)

@@ -47,8 +47,8 @@ def transfer_vocabulary(token_dict, sp_tokenizer, num_special=None, keep_tokens=
         `VocabularyTransfer(keep_tokens, compound_tokens)`.
 
     Raises:
-        ValueError: the ids have a gap, num_special is out of range, or keep_tokens is shorter than
-            the SentencePiece model.
+        ValueError: the ids have a gap, [PAD] is not the first, num_special is out of range, or
+            keep_tokens is shorter than the SentencePiece model.
 
     Example::
 
@@ -67,6 +67,7 @@ def transfer_vocabulary(token_dict, sp_tokenizer, num_special=None, keep_tokens=
     if isinstance(sp_tokenizer, (str, os.PathLike)):
         sp_tokenizer = SpTokenizer(sp_tokenizer, token_start=None, token_end=None)
     tokens = _in_order(token_dict)
+    _check_padding(tokens)
     special = _specials(tokens, num_special)
     pieces = _Pieces(sp_tokenizer.sp_model, keep_tokens)
     kept, compound = [], {}
@@ -242,6 +243,14 @@ def _in_order(token_dict):
                 f"{token_dict[token]!r} of {token!r} where {i} was due. Renumber the ids"
             )
     return tokens
+
+
+def _check_padding(tokens):
+    if "[PAD]" in tokens[1:]:
+        raise ValueError(
+            f"token_dict: expected '[PAD]' as token 0, which a model with another's table masks, "
+            f"found it as token {tokens.index('[PAD]')}. Put it first"
+        )
 
 
 def _specials(tokens, num_special):

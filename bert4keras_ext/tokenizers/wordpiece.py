@@ -12,7 +12,7 @@ from bert4keras_ext.tokenizers.checks import (
 )
 from bert4keras_ext.tokenizers.detokenize import join_wordpieces
 from bert4keras_ext.tokenizers.rematch import Finder, traced_lower
-from bert4keras_ext.tokenizers.vocabulary import load_vocab
+from bert4keras_ext.tokenizers.vocabulary import UNNAMEABLE, load_vocab
 from bert4keras_ext.tokenizers.word_cache import IdCache, WordCache
 
 
@@ -71,6 +71,11 @@ class Tokenizer(TokenizerBase):
     _is_special = staticmethod(characters.is_special)
     _is_redundant = staticmethod(characters.is_redundant)
     stem = staticmethod(characters.stem)
+
+    _hint = (
+        ". A vocabulary of load_vocab(simplified=True) keeps tokens in brackets only where "
+        "startswith=['[PAD]', '[UNK]', '[CLS]', '[SEP]', ...] names them"
+    )
 
     # What is worked out from the other attributes on first use; see _Derived.
     _derived = None
@@ -197,10 +202,22 @@ class Tokenizer(TokenizerBase):
         at_edge = (position == 0 and token == self._token_start) or (
             position == len(tokens) - 1 and token == self._token_end
         )
+        if self._is_special(token) and not at_edge and token not in self._token_translate_inv:
+            self._skip_special(finder, tokens, position)
         candidates = [] if at_edge or self._is_special(token) else [self.stem(token)]
         if token in self._token_translate_inv:
             candidates.append(self.stem(self._token_translate_inv[token]))
         return finder.find(candidates, token, position) if candidates else []
+
+    def _skip_special(self, finder, tokens, position):
+        """Goes past a special token that is written in the text, kept whole by pre_tokenize.
+
+        Where pre_tokenize put it in place of a word there is nothing to go past: then what the
+        next token is comes first.
+        """
+        rest = (self.stem(tokens[i]) for i in range(position + 1, len(tokens))
+                if not self._is_special(tokens[i]))  # fmt: skip
+        finder.skip(self._normalize(tokens[position]), before=next(rest, None))
 
     def _tokenize(self, text, pre_tokenize=True):
         if pre_tokenize and self._pre_tokenize is not None:
@@ -211,7 +228,7 @@ class Tokenizer(TokenizerBase):
     def _tokenize_words(self, text):
         tokens = []
         for word in self._pre_tokenize(text):
-            if word in self._token_dict:
+            if word in self._token_dict and word not in UNNAMEABLE:
                 tokens.append(word)
             else:
                 tokens.extend(self._tokenize(word, False))

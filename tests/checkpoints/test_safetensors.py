@@ -9,7 +9,13 @@ import safetensors.numpy
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bert4keras_ext.checkpoints import CheckpointError, LazyArray, open_checkpoint, safetensors_file
+from bert4keras_ext.checkpoints import (
+    CheckpointError,
+    LazyArray,
+    open_checkpoint,
+    safetensors_file,
+    tf_checkpoint,
+)
 from bert4keras_ext.checkpoints.safetensors_file import DTYPES
 
 shapes = st.lists(st.integers(0, 4), max_size=4).map(tuple)
@@ -192,3 +198,14 @@ def test_a_file_cut_after_opening_is_noticed(tmp_path):
             CheckpointError, match="ends in the middle of tensor 'a': it is truncated"
         ):
             reader.read("a")
+
+
+@pytest.mark.parametrize("write, name", [(safetensors_file.write, "m.safetensors"),
+                                         (tf_checkpoint.write, "m.ckpt")])  # fmt: skip
+def test_arrays_of_the_other_byte_order(tmp_path, write, name):
+    arrays = {kind: np.arange(5).astype(f">{kind}") for kind in ("f4", "f8", "i4", "i8")}
+    write(tmp_path / name, arrays)
+    with open_checkpoint(tmp_path / name) as reader:
+        for kind, array in arrays.items():
+            np.testing.assert_array_equal(reader.read(kind), array)
+            assert reader.dtype(kind).isnative

@@ -216,3 +216,12 @@ def test_only_the_tensor_asked_for_is_read(tmp_path):
             reader.verify(["a"])
         with pytest.raises(CheckpointError, match="no tensor named 'c'"):
             reader.read("c")
+
+
+@pytest.mark.parametrize("protocol", range(1, 6))
+def test_legacy_files_of_every_protocol(tmp_path, protocol):
+    path = tmp_path / "a.bin"
+    maker.write_legacy(path, maker.state_dict({"a": FLOATS}), protocol=protocol)
+    with open_checkpoint(path) as reader:
+        assert reader.format == "PyTorch legacy .bin"
+        np.testing.assert_array_equal(reader.read("a"), FLOATS)

@@ -134,15 +134,15 @@ def write_zip(path, obj, data=None, entries=(), compression=zipfile.ZIP_STORED, 
     return path
 
 
-def write_legacy(path, obj, data=None):
+def write_legacy(path, obj, data=None, protocol=2):
     """Writes the format before zip."""
     storages = storages_in(obj)
     machine = {"protocol_version": 1001, "little_endian": True, "type_sizes": {}}
     with open(path, "wb") as file:
         for part in (0x1950A86A20F9469CFC6C, 1001, machine):
-            file.write(pickle.dumps(part, 2))
-        file.write(pickled(obj, legacy=True) if data is None else data)
-        file.write(pickle.dumps(sorted(storages), 2))
+            file.write(pickle.dumps(part, protocol))
+        file.write(pickled(obj, True, protocol) if data is None else data)
+        file.write(pickle.dumps(sorted(storages), protocol))
         for key in sorted(storages):
             file.write(storages[key].size.to_bytes(8, "little"))
             file.write(np.ascontiguousarray(storages[key]).tobytes())

@@ -5,8 +5,6 @@ import pytest
 
 from bert4keras_ext.checkpoints import CheckpointError, save_checkpoint
 from bert4keras_ext.models import build_transformer_model
-from bert4keras_ext.models.config import check_keywords
-from bert4keras_ext.models.registry import find_model
 from tests.models.families import BASE, build
 
 
@@ -38,47 +36,6 @@ def test_missing_keys_are_named(key):
     config = {k: v for k, v in BASE.items() if k != key}
     with pytest.raises(ValueError, match=f"lacks \\['{key}'\\].*add the keys"):
         build_transformer_model(config)
-
-
-def test_misspelt_keywords_are_named():
-    with pytest.raises(TypeError, match="'with_mlmm'.*'with_mlm'"):
-        build_transformer_model(BASE, with_mlmm=True)
-
-
-CHINESE_BERT = {
-    "directionality": "bidi",
-    "pooler_fc_size": 768,
-    "pooler_num_attention_heads": 12,
-    "pooler_num_fc_layers": 3,
-    "pooler_size_per_head": 128,
-    "pooler_type": "first_token_transform",
-}
-OF_OTHERS = {
-    "attention_bias": False,
-    "attention_dropout": 0.0,
-    "classifier_dropout": None,
-    "mask_token_id": 103,
-    "num_labels": 2,
-    "sent_type_vocab_size": 4,
-    "sep_token_id": 102,
-    "task_type_vocab_size": 3,
-    "use_relative_position": True,
-}
-
-
-@pytest.mark.parametrize("model", ["bert", "albert", "nezha", "ernie", "electra", "t5.1.0"])
-def test_keys_of_published_configs_are_welcome_as_keywords(model):
-    cls = find_model(model)
-    check_keywords(cls, {**CHINESE_BERT, **OF_OTHERS}, ())
-    for typo in ("pooler_num_attention_head", "num_attention_head", "hiden_size"):
-        with pytest.raises(TypeError, match=f"'{typo}': did you mean"):
-            check_keywords(cls, {typo: 1}, ())
-
-
-def test_a_config_given_as_keywords_is_as_good_as_a_dict():
-    config = {**BASE, **CHINESE_BERT}
-    from_dict, from_keywords = build_transformer_model(config), build_transformer_model(**config)
-    assert from_keywords.output_shape == from_dict.output_shape == (None, None, 16)
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, '{"vocab_size": ' + "1" * 5000])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bert4keras_ext.tokenizers import Tokenizer
+from bert4keras_ext.tokenizers import Tokenizer, load_vocab, save_vocab
 from tests.tokenizers.common import TOKEN_DICT, small_tokenizer
 
 WITHOUT = {
@@ -143,3 +143,27 @@ def test_maxlen_too_small(arguments, minimum):
 def test_maxlen_no_integer(maxlen):
     with pytest.raises(TypeError, match="maxlen: expected an integer or None, found"):
         small_tokenizer().encode("a", maxlen=maxlen)
+
+
+@pytest.mark.parametrize("texts", [["你好", "hello"], ["hello", "x y"], ["你", "xyz!"], ("你好",)])
+@pytest.mark.parametrize("pre_tokenize", [None, list])
+def test_texts_in_place_of_tokens(texts, pre_tokenize):
+    tokenizer = small_tokenizer(pre_tokenize=pre_tokenize)
+    for arguments in [(texts,), ("你", texts), (texts, texts)]:
+        with pytest.raises(TypeError, match="is several tokens. For two texts use encode.first"):
+            tokenizer.encode(*arguments)
+
+
+def test_unknown_tokens_are_no_texts():
+    tokenizer = small_tokenizer(token_translate={"你": "x y"})
+    for text in ("xyz 你 qqqq", "hello zzzz", "q" * 300):
+        tokens = tokenizer.tokenize(text)
+        assert tokenizer.encode(tokens) == tokenizer.encode(text)
+    assert tokenizer.encode(["[CLS]", "[unused9]", "##zz", "[SEP]"])[0] == [2, 1, 1, 3]
+
+
+def test_a_simplified_vocabulary_without_its_special_tokens(tmp_path):
+    save_vocab(tmp_path / "vocab.txt", TOKEN_DICT)
+    token_dict, _ = load_vocab(tmp_path / "vocab.txt", simplified=True)
+    with pytest.raises(ValueError, match="token_unk.*simplified=True.*startswith="):
+        Tokenizer(token_dict)

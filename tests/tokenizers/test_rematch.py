@@ -1,10 +1,12 @@
 """rematch: each token's characters, also where letters change their number."""
 
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given, settings
 
+from bert4keras_ext.tokenizers import Tokenizer
 from bert4keras_ext.tokenizers.characters import lower_and_strip_accents
 from bert4keras_ext.tokenizers.rematch import traced_lower
 from tests.tokenizers.common import small_tokenizer, texts
@@ -107,3 +109,52 @@ def test_foreign_tokens_are_refused():
         small_tokenizer().rematch("你好", ["[CLS]", "好", "你"])
     with pytest.raises(TypeError, match="text: expected str, found NoneType"):
         small_tokenizer().rematch(None, [])
+
+
+def keeping(*words):
+    """A pre_tokenize that keeps some words whole and cuts the rest into characters."""
+    pattern = "|".join(map(re.escape, words))
+    return lambda text: re.findall(f"{pattern}|.", text)
+
+
+@pytest.mark.parametrize(
+    "text, spans",
+    [
+        ("[MASK]MASK天", [[], range(6, 10), [10]]),
+        ("天[MASK]MASK", [[0], [], range(7, 11)]),
+        ("[MASK][MASK]MASK", [[], [], range(12, 16)]),
+        ("MASK[MASK]天", [range(0, 4), [], [10]]),
+        (" [MASK] MASK", [[], range(8, 12)]),
+        ("[MASK]", [[]]),
+        ("[CLS]天[SEP]天", [[], [5], [], [11]]),
+        ("天[MASK]", [[0], []]),
+    ],
+)
+@pytest.mark.parametrize("lower", [False, True])
+def test_special_tokens_that_stand_in_the_text(text, spans, lower):
+    names = ["[UNK]", "[CLS]", "[SEP]", "[MASK]", "MASK", "mask", "天"]
+    names = {name: i for i, name in enumerate(names)}
+    upper = {"[mask]": "[MASK]", "[cls]": "[CLS]", "[sep]": "[SEP]"}
+    cut = keeping("[MASK]", "[CLS]", "[SEP]", "MASK", *upper, "mask", " ")
+
+    def pre_tokenize(text):
+        return [upper.get(word, word) for word in cut(text)]
+
+    tokenizer = Tokenizer(names, do_lower_case=lower, pre_tokenize=pre_tokenize)
+    tokens = tokenizer.tokenize(text)
+    assert tokenizer.rematch(text, tokens) == [[], *map(list, spans), []]
+    assert tokenizer.rematch(text, tokens[:-1]) == [[], *map(list, spans)]
+
+
+def test_special_tokens_in_place_of_words():
+    """Nothing of the text is skipped for them, though one is written further on."""
+    names = {name: i for i, name in enumerate(["[UNK]", "[CLS]", "[SEP]", "[MASK]", "好"])}
+
+    def pre_tokenize(text):
+        return [word.replace("天", "[MASK]") for word in keeping("[MASK]")(text)]
+
+    tokenizer = Tokenizer(names, pre_tokenize=pre_tokenize)
+    text = "天好[MASK]好"
+    tokens = tokenizer.tokenize(text)
+    assert tokens == ["[CLS]", "[MASK]", "好", "[MASK]", "好", "[SEP]"]
+    assert tokenizer.rematch(text, tokens) == [[], [], [1], [], [8], []]

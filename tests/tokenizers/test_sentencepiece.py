@@ -170,3 +170,24 @@ def test_texts_that_are_no_str(tokenizer):
             tokenizer.encode(text)
     with pytest.raises(TypeError, match="text: expected str"):
         tokenizer.rematch(None, [])
+
+
+def test_names_of_pad_and_unk_are_heard():
+    assert SpTokenizer(MODEL, **T5, token_pad="</s>")._token_pad_id == 1
+    assert SpTokenizer(MODEL, **T5, token_unk="<unk>")._token_unk_id == 2
+    with pytest.raises(ValueError, match="token_pad: expected a piece.*found '.PAD.'.*<pad>"):
+        SpTokenizer(MODEL, **T5, token_pad="[PAD]")
+    with pytest.raises(ValueError, match="token_unk: expected '<unk>'.*found '.UNK.'"):
+        SpTokenizer(MODEL, **T5, token_unk="[UNK]")
+    with pytest.raises(TypeError, match="token_pda"):
+        SpTokenizer(MODEL, **T5, token_pda="<pad>")
+
+
+def test_texts_and_empty_words():
+    tokenizer = SpTokenizer(MODEL, **T5)
+    tokens = tokenizer.tokenize("ꙮꙮ 天气")
+    assert tokenizer.encode(tokens) == tokenizer.encode("ꙮꙮ 天气")
+    with pytest.raises(TypeError, match="is several tokens"):
+        tokenizer.encode(["今天天气很好，ꙮꙮ", "你好"])
+    words = SpTokenizer(MODEL, **T5, pre_tokenize=lambda text: ["", *text, ""])
+    assert words.tokenize("天") == SpTokenizer(MODEL, **T5).tokenize("天")

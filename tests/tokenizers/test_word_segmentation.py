@@ -132,3 +132,19 @@ def test_options_reach_the_tokenizer(segmenter):
         token_dict, segmenter, token_start=None, token_end=None, do_lower_case=False
     )
     assert tokenizer.tokenize("Bert好") == ["Bert", "好"]
+
+
+@pytest.mark.parametrize(
+    "tokens, text",
+    [
+        (["ai", "模型"], "ai模型"),
+        (["ai", "模型", "bert", "模型"], "ai模型bert模型"),
+        (["用", "ai", "##s", "模型", "，", "模型"], "用ais模型，模型"),
+        (["ai", "……", "模型"], "ai……模型"),
+        (["ai", "bert", "模型"], "ai bert模型"),
+    ],
+)
+def test_words_are_written_without_spaces_around_them(tokens, text):
+    names = ["[UNK]", "[CLS]", "[SEP]", *dict.fromkeys(tokens)]
+    tokenizer = t5_pegasus_tokenizer({name: i for i, name in enumerate(names)})
+    assert tokenizer.decode([tokenizer.token_to_id(token) for token in tokens]) == text

@@ -301,3 +301,12 @@ def test_a_subclass_may_override_the_full_width_marks():
     assert Tokenizer(token_dict).decode([4, 6, 7]) == "你，word"
     assert Spaced(token_dict).decode([4, 6, 7]) == "你， word"
     assert "，" in Tokenizer._cjk_punctuation()
+
+
+def test_empty_words_are_no_tokens():
+    names = {name: i for i, name in enumerate(["", "##", "[UNK]", "[CLS]", "[SEP]", "天", "#"])}
+    tokenizer = Tokenizer(names, pre_tokenize=lambda text: ["", *text.split(" "), "", "##"])
+    tokens = ["[CLS]", "天", "天", "#", "#", "[SEP]"]
+    assert tokenizer.tokenize("天  天") == tokens
+    assert tokenizer.encode("天  天")[0] == [3, 5, 5, 6, 6, 4]
+    assert tokenizer.rematch("天  天##", tokens) == [[], [0], [3], [4], [5], []]
