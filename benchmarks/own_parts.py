@@ -113,7 +113,8 @@ def in_turns(ours, plain, repeats):
 
 def report(name, what, figures):
     seconds, ratio, low, high = figures
-    print(f"{name:20} {what:26} {seconds:7.3f} s  {ratio:.3f} ({low:.2f} to {high:.2f})", flush=True)
+    spread = f"{ratio:.3f} ({low:.2f} to {high:.2f})"
+    print(f"{name:20} {what:26} {seconds:7.3f} s  {spread}", flush=True)
 
 
 def main():
@@ -136,7 +137,8 @@ def main():
             with replaced(stock):
                 make_encoder(args.size)
 
-        figures = in_turns(lambda: make_encoder(args.size), build_plainly, max(3, args.repeats // 3))
+        repeats = max(3, args.repeats // 3)
+        figures = in_turns(lambda: make_encoder(args.size), build_plainly, repeats)
         report("initializer", "building", figures)
     if "narrow softmax" in wanted:
         set_precision("mixed_bfloat16")

@@ -72,7 +72,7 @@ PRIVATE_NAMES = (
         "checkpoints/keras_weights.py by weights_in_files: Keras' names in .weights.h5",
     ),
     ("keras.src.saving.saving_lib", "H5IOStore", "checkpoints/keras_weights.py, the same"),
-    ("keras.layers:Layer", "_flatten_layers", "all_layers_of and sublayers: layers inside of layers"),
+    ("keras.layers:Layer", "_flatten_layers", "all_layers_of and sublayers: layers in layers"),
     ("keras.layers:Flatten()", "_trainable_variables", "layers/parts.py by freezable_weights"),
     ("keras.src.backend.common.tensor_attributes", "get_tensor_attr", "layers/methods.py: marks"),
     ("keras.src.backend.common.tensor_attributes", "set_tensor_attr", "layers/methods.py: marks"),
