@@ -8,18 +8,18 @@ PIP := $(BIN)/python $(INSTALL)
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 export KERAS_BACKEND ?= tensorflow
 export PYTHONUNBUFFERED = 1
-# Processes that share the tests.
-TEST_PROCESSES ?= 2
+# Processes that share the tests: one a core, and eight at most, since each takes up to 3 GiB.
+TEST_PROCESSES ?= $(shell n=$$(getconf _NPROCESSORS_ONLN || echo 2); [ $$n -lt 8 ] && echo $$n || echo 8)
 PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 # Tiny programs take longer to compile than to run: XLA spends less on it.
 JAX_PYTEST := JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(JAX_VENV)/bin/python -m pytest
 
-.PHONY: help demo test test-fast test-jax lint clean
+.PHONY: help demo test test-exhaustive test-jax test-all lint clean
 
 help:
 	@echo "make demo       install into $(VENV) and run examples/quickstart.py"
-	@echo "make test       install with the test extra and run every test"
-	@echo "make test-fast  the same without the tests marked slow"
+	@echo "make test       install with the test extra and run the tests: minutes"
+	@echo "make test-all   these, the exhaustive sweeps and the tests of the JAX backend: half an hour"
 	@echo "make test-jax   install with JAX into $(JAX_VENV) and run the tests of that backend"
 	@echo "make lint       ruff check"
 	@echo "make clean      remove $(VENV), $(JAX_VENV) and what tests and examples wrote"
@@ -29,11 +29,14 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.test
-	@echo "== Running the tests"
-	$(PYTEST)
+	@echo "== Running the tests but the exhaustive ones (about 12 minutes on two CPU cores)"
+	$(PYTEST) -m "not exhaustive"
 
-test-fast: $(VENV)/.test
-	$(PYTEST) -m "not slow"
+test-exhaustive: $(VENV)/.test
+	@echo "== Running the exhaustive tests"
+	$(PYTEST) -m exhaustive
+
+test-all: test test-exhaustive test-jax
 
 test-jax: $(JAX_VENV)/.test
 	@echo "== Running the tests of the JAX backend (about two minutes on two CPU cores)"

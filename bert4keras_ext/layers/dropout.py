@@ -3,7 +3,6 @@
 import keras
 from keras import ops
 
-from bert4keras_ext.backend.gradients import custom_gradient
 from bert4keras_ext.backend.random_bits import keep_mask
 from bert4keras_ext.backend.registration import register
 
@@ -33,18 +32,4 @@ class Dropout(keras.layers.Dropout):
         if not training or not 0 < self.rate < 1 or self.noise_shape is not None:
             return super().call(inputs, training=training)
         keep = keep_mask(ops.shape(inputs), self.rate, self.seed_generator)
-        return _dropped(ops.convert_to_tensor(inputs), keep, 1.0 / (1.0 - self.rate))
-
-
-def _dropped(inputs, keep, scale):
-    @custom_gradient
-    def function(x):
-        def select(x):
-            return ops.where(keep, x * scale, ops.zeros((), x.dtype))
-
-        def gradient(*args, upstream=None):
-            return select(args[0] if upstream is None else upstream)
-
-        return select(x), gradient
-
-    return function(inputs)
+        return ops.where(keep, inputs * (1.0 / (1.0 - self.rate)), ops.zeros((), inputs.dtype))

@@ -4,7 +4,6 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.activations import get_activation, serialize_activation
-from bert4keras_ext.backend.gradients import custom_gradient
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.backend.tensors import broadcast_rows, head_and_rest
@@ -12,32 +11,16 @@ from bert4keras_ext.layers.base import Layer
 
 
 def standardize(x, zero_mean=True, epsilon=1e-12):
-    """``(x - mean) / sqrt(var + epsilon)`` along the last axis, with a written-out gradient.
+    """``(x - mean) / sqrt(var + epsilon)`` along the last axis, or without the mean.
 
-    With y the result, s the divisor and g the upstream gradient, the gradient is
-    ``(g - mean(g) - y * mean(g * y)) / s``: half the passes over memory that differentiating the
-    formula takes. Without ``zero_mean`` the mean is neither subtracted here nor there.
+    A constant row becomes 0 with ``epsilon=0`` too, and its gradient 0.
     """
-
-    @custom_gradient
-    def function(x):
-        if zero_mean:
-            x = x - ops.mean(x, axis=-1, keepdims=True)
-        variance = ops.mean(ops.square(x), axis=-1, keepdims=True)
-        # divide_no_nan: with epsilon=0 a constant row is 0/0, and becomes 0.
-        inverse = ops.divide_no_nan(1.0, ops.sqrt(variance + epsilon))
-        y = x * inverse
-
-        def gradient(*args, upstream=None):
-            g = args[0] if upstream is None else upstream
-            along = y * ops.mean(g * y, axis=-1, keepdims=True)
-            if zero_mean:
-                along = along + ops.mean(g, axis=-1, keepdims=True)
-            return (g - along) * inverse
-
-        return y, gradient
-
-    return function(x)
+    if zero_mean:
+        x = x - ops.mean(x, axis=-1, keepdims=True)
+    square = ops.mean(ops.square(x), axis=-1, keepdims=True) + epsilon
+    # The root of 1 where there is none to take: the slope of sqrt at 0 is infinite.
+    inverse = ops.where(square > 0, 1.0 / ops.sqrt(ops.where(square > 0, square, 1.0)), 0.0)
+    return x * inverse
 
 
 def _constant(value):

@@ -138,7 +138,7 @@ def check_same_run(found, wanted, task):
             np.testing.assert_array_equal(x[key], y[key])
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 @pytest.mark.parametrize(
     "task, number", [("tnews", signal.SIGKILL), ("afqmc", signal.SIGTERM), ("tnews", signal.SIGINT)]
 )

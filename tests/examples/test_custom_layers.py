@@ -82,7 +82,7 @@ def test_bad_numbers(tmp_path):
     check_fails(result, "--rows expects 1 or more, received 0")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_whole_run_finds_the_entities(tmp_path):
     result = run_example("custom_layers.py", "--xla", "off", "--out", tmp_path, folder=tmp_path)
     check_quiet(result)

@@ -51,7 +51,7 @@ def test_help_explains():
         assert flag in result.stdout
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_whole_run_learns_what_no_keyword_tells(tmp_path):
     result = run_example("quickstart.py", "--out", tmp_path, folder=tmp_path)
     check_quiet(result)

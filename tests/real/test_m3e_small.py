@@ -13,7 +13,7 @@ from tests.shared import shared
 FOLDER = shared("weights", "m3e_small_fp16")
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_mean_pooled_similarity_on_chinese_sts_b():
     """Spearman 0.7925 on the dev set: the figure of the weights' authors' pooling in float32."""
     from scipy.stats import spearmanr
