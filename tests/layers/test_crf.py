@@ -9,6 +9,7 @@ from keras import ops
 
 from bert4keras_ext.layers import ConditionalRandomField, MaximumEntropyMarkovModel
 from bert4keras_ext.numerics import ViterbiDecoder
+from tests import peers
 from tests.losses.common import slopes
 from tests.shared import oracle
 
@@ -307,22 +308,30 @@ def test_labels_of_masked_places_may_be_anything(cls):
 
 
 def test_equals_pytorch_crf():
-    """Where it is installed: its starts and ends are scores of the first and last place."""
-    torch = pytest.importorskip("torch")
-    torchcrf = pytest.importorskip("torchcrf")
+    """Its starts and ends are scores of the first and last place: none here."""
     scores = np.random.default_rng(10).normal(size=(3, 6, 4)).astype("float32")
     labels, mask = np.random.default_rng(11).integers(0, 4, (3, 6)), MASKS["end"]
-    layer, other = ConditionalRandomField(), torchcrf.CRF(4, batch_first=True)
+    table = peers.values_for("trans", (4, 4))
+
+    def theirs():
+        import torch
+        import torchcrf
+
+        other = torchcrf.CRF(4, batch_first=True)
+        with torch.no_grad():
+            other.start_transitions[:], other.end_transitions[:] = 0, 0
+            other.transitions[:] = torch.tensor(table)
+        x, y, m = torch.tensor(scores), torch.tensor(labels), torch.tensor(mask)
+        paths = [[*path, *[0] * (6 - len(path))] for path in other.decode(x, m)]
+        return {"loss": -other(x, y, m, reduction="none").detach().numpy(), "paths": paths}
+
+    wanted = peers.answer("pytorch_crf", [scores, labels, mask, table], theirs)
+    layer = ConditionalRandomField()
     logits = layer(scores, mask=mask)
-    with torch.no_grad():
-        other.start_transitions[:], other.end_transitions[:] = 0, 0
-        other.transitions[:] = torch.tensor(np.asarray(layer.trans))
-    x, y, m = torch.tensor(scores), torch.tensor(labels), torch.tensor(mask)
-    wanted = -other(x, y, m, reduction="none").detach().numpy()
-    np.testing.assert_allclose(layer.sparse_loss(labels, logits), wanted, rtol=1e-5, atol=1e-5)
-    decoded = np.asarray(layer.decode(logits))
-    for row, path in enumerate(other.decode(x, m)):
-        assert decoded[row, : len(path)].tolist() == path
+    layer.set_weights([table])
+    found = layer.sparse_loss(labels, logits)
+    np.testing.assert_allclose(found, wanted["loss"], rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(layer.decode(logits), wanted["paths"])
 
 
 def test_a_rank_of_nothing_is_refused():

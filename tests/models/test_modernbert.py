@@ -10,6 +10,7 @@ from keras import ops
 from bert4keras_ext.checkpoints import open_checkpoint, save_checkpoint
 from bert4keras_ext.models import build_transformer_model
 from bert4keras_ext.models.masks import CausalMask, LocalMask
+from tests import peers
 from tests.models.families import build, inputs_of, randomize
 from tests.models.recorded_models import HUGGING_FACE, TOLERANCE, check_hugging_face_case, report
 
@@ -339,18 +340,17 @@ def test_heads_that_the_format_cannot_hold(tmp_path):
 
 @pytest.mark.parametrize("changes", [{}, {**BIASES, "local_attention": 5}])
 def test_transformers_loads_what_is_written(changes, tmp_path):
-    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
     config = {**TINY, **changes, "reference_compile": False}
     builder = build_transformer_model(config, with_mlm="linear", return_keras_model=False)
-    randomize(builder)
+    peers.fill(builder)
     save_checkpoint(builder, tmp_path, format="huggingface")
     (tmp_path / "config.json").write_text(json.dumps(config))
-    theirs, info = transformers.ModernBertForMaskedLM.from_pretrained(
-        tmp_path, output_loading_info=True, attn_implementation="eager"
-    )
-    assert not any(info.values()), info
     (tokens,) = inputs_of(builder, length=13)
-    with torch.no_grad():
-        wanted = theirs.eval()(torch.tensor(tokens), attention_mask=torch.tensor(tokens != 0).int())
-    difference = (predict(builder, [tokens])[0] - wanted.logits.numpy())[tokens != 0]
+
+    def theirs():
+        model = peers.loaded("ModernBertForMaskedLM", tmp_path, attn_implementation="eager")
+        return {"logits": peers.logits(model, tokens)["logits"]}
+
+    wanted = peers.answer(f"modernbert_{len(changes)}", tmp_path, theirs)["logits"]
+    difference = (predict(builder, [tokens])[0] - wanted)[tokens != 0]
     assert np.abs(difference).max() < TOLERANCE

@@ -9,6 +9,7 @@ from bert4keras_ext.checkpoints import open_checkpoint, save_checkpoint
 from bert4keras_ext.models import RoBERTa, build_transformer_model
 from bert4keras_ext.models.registry import model_of_type
 from bert4keras_ext.models.roberta import RealTokenPositions
+from tests import peers
 from tests.models.families import BASE, predict, randomize
 
 CONFIG = {
@@ -104,18 +105,25 @@ def test_inputs_longer_than_the_positions():
         builder.model.predict_on_batch(tokens)
 
 
-def test_equals_transformers(tmp_path):
-    transformers, torch = pytest.importorskip("transformers"), pytest.importorskip("torch")
+def test_transformers_loads_what_is_written(tmp_path):
     settings = {**CONFIG, "hidden_act": "relu"}  # the head's activation stays GELU
-    theirs = transformers.RobertaForMaskedLM(transformers.RobertaConfig(**settings)).eval()
-    theirs.save_pretrained(tmp_path)
-    ours = build_transformer_model(tmp_path, with_mlm="linear", return_keras_model=False)
-    with torch.no_grad():
-        wanted = theirs(
-            input_ids=torch.tensor(TOKENS), attention_mask=torch.tensor((TOKENS != 1).astype(int))
-        ).logits.numpy()
-    (found,) = predict(ours, [TOKENS])
-    np.testing.assert_allclose(found[TOKENS != 1], wanted[TOKENS != 1], atol=2e-5)
+    builder = build_transformer_model(settings, with_mlm="linear", return_keras_model=False)
+    peers.fill(builder)
+    save_checkpoint(builder, tmp_path, format="huggingface")
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    mask = (TOKENS != 1).astype(int)
+
+    def theirs():
+        model = peers.loaded("RobertaForMaskedLM", tmp_path)
+        return peers.logits(model, TOKENS, attention_mask=mask)
+
+    wanted = peers.answer("roberta", tmp_path, theirs)["logits"]
+    (found,) = predict(builder, [TOKENS])
+    np.testing.assert_allclose(found[mask == 1], wanted[mask == 1], atol=2e-5)
+    (again,) = predict(
+        build_transformer_model(tmp_path, with_mlm="linear", return_keras_model=False), [TOKENS]
+    )
+    np.testing.assert_array_equal(again, found)
 
 
 @pytest.mark.parametrize(

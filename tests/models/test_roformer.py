@@ -10,6 +10,7 @@ from bert4keras_ext.checkpoints import save_checkpoint
 from bert4keras_ext.layers import SinusoidalPositionEmbedding
 from bert4keras_ext.models import RoFormer, build_transformer_model
 from bert4keras_ext.models.roformer import WidthScaledNormal
+from tests import peers
 from tests.models.families import BASE, build, inputs_of, predict, randomize
 from tests.models.recorded_models import (
     HUGGING_FACE,
@@ -112,20 +113,19 @@ def test_two_axes(plain, application):
 
 
 def test_rotary_value_equals_transformers_on_a_recorded_model():
-    pytest.importorskip("torch")
-    transformers = pytest.importorskip("transformers")
-    import torch
-
     folder = HUGGING_FACE / "roformer_mlm"
-    model = transformers.RoFormerForMaskedLM.from_pretrained(folder, rotary_value=True).eval()
     arrays = np.load(folder / "io.npz")
-    inputs = {k[3:]: torch.tensor(arrays[k]) for k in arrays if k.startswith("in_")}
-    with torch.no_grad():
-        wanted = model(**inputs).logits.numpy()
+    inputs = [arrays[f"in_{name}"] for name in ("input_ids", "token_type_ids")]
+    mask = arrays["in_attention_mask"]
+
+    def theirs():
+        model = peers.loaded("RoFormerForMaskedLM", folder, rotary_value=True)
+        return peers.logits(model, *inputs, attention_mask=mask)
+
+    wanted = peers.answer("roformer_rotary_value", folder, theirs)["logits"]
     ours = build_transformer_model(folder, with_mlm="linear", rotary_value=True)
-    found = ours.predict_on_batch([arrays["in_input_ids"], arrays["in_token_type_ids"]])
-    real = arrays["in_attention_mask"] == 1
-    np.testing.assert_allclose(found[real], wanted[real], atol=2e-5)
+    found = ours.predict_on_batch(inputs)
+    np.testing.assert_allclose(found[mask == 1], wanted[mask == 1], atol=2e-5)
 
 
 def test_inputs_may_be_longer_than_max_position(plain):
@@ -204,23 +204,15 @@ def test_angles_are_written_for_transformers_and_not_read(tmp_path):
 
 
 def test_transformers_loads_what_is_written(tmp_path):
-    transformers = pytest.importorskip("transformers")
-    import torch
-
     builder = build("roformer")
-    randomize(builder)
+    peers.fill(builder)
     folder = hugging_face_folder(tmp_path, builder, embedding_size=12, layer_norm_eps=1e-7)
-    model, report = transformers.RoFormerForMaskedLM.from_pretrained(
-        folder, output_loading_info=True
-    )
-    assert not any(report.values()), report
     tokens, segments = inputs_of(builder)
-    with torch.no_grad():
-        wanted = model.eval()(
-            input_ids=torch.tensor(tokens),
-            token_type_ids=torch.tensor(segments),
-            attention_mask=torch.tensor((tokens > 0).astype("int64")),
-        ).logits.numpy()
+
+    def theirs():
+        return peers.logits(peers.loaded("RoFormerForMaskedLM", folder), tokens, segments)
+
+    wanted = peers.answer("roformer", folder, theirs)["logits"]
     found = predict(builder, [tokens, segments])[0]
     np.testing.assert_allclose(found[tokens > 0], wanted[tokens > 0], atol=5e-5)
 
