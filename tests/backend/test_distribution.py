@@ -53,6 +53,7 @@ print("equal")
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("precision, recompute", [("float32", "recompute"),
                                                   ("mixed_bfloat16", "keep")])  # fmt: skip
 def test_two_replicas_train_like_one_device(precision, recompute):

@@ -98,6 +98,7 @@ PROCESS = """
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
 @pytest.mark.parametrize("format", ["tensorflow", "safetensors"])
 def test_the_whole_process(tmp_path, format):
@@ -145,6 +146,7 @@ KERAS_PROCESS = """
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux' /proc")
 def test_the_whole_process_with_keras_weights(tmp_path):
     code = textwrap.dedent(KERAS_PROCESS).format(path=tmp_path / "a.weights.h5")

@@ -286,6 +286,7 @@ KILLED = """
 """
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("when", ["computing", "renaming"])
 @pytest.mark.parametrize("writer, name", [("tf", "m.ckpt"), ("st", "m.safetensors")])
 def test_a_killed_write_leaves_no_half_file(tmp_path, writer, name, when):

@@ -14,6 +14,7 @@ from bert4keras_ext.checkpoints.names import tables_if_known
 from bert4keras_ext.models.registry import MODELS
 from bert4keras_ext.optimizers import Adam
 from tests.models.families import FAMILIES, build, inputs_of, predict, randomize
+from tests.sweeps import some_of
 
 FORMATS = [
     (model, source)
@@ -21,6 +22,8 @@ FORMATS = [
     for source in ["native", *(t.source for t in tables_if_known(MODELS[model].family))]
 ]
 KNOWN = list(FAMILIES)
+# One of each kind of encoder, decoder and both.
+FEW = ("bert", "roformer", "gpt2", "t5.1.1")
 
 
 def toy_task(builder):
@@ -72,8 +75,15 @@ MODES = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("model", KNOWN)
+@pytest.mark.parametrize(
+    "model, mode",
+    some_of(
+        [(model, mode) for model in KNOWN for mode in MODES],
+        *[(model, "float32") for model in FEW],
+        ("bert", "mixed_bfloat16"),
+        ("bert", "recompute"),
+    ),
+)
 def test_fine_tunes(model, mode):
     options = dict(MODES[mode])
     set_precision(options.pop("precision", "float32"))
@@ -87,7 +97,7 @@ def test_fine_tunes(model, mode):
 NO_GRADIENT = ("k/bias",)
 
 
-@pytest.mark.parametrize("model", KNOWN)
+@pytest.mark.parametrize("model", some_of(KNOWN, *FEW))
 def test_gradients_reach_every_trainable_weight(model):
     import tensorflow as tf
 
@@ -106,7 +116,7 @@ def test_gradients_reach_every_trainable_weight(model):
             assert np.any(gradient.numpy() != 0), weight.path
 
 
-@pytest.mark.parametrize("model, source", FORMATS)
+@pytest.mark.parametrize("model, source", some_of(FORMATS, *[x for x in FORMATS if x[0] in FEW]))
 def test_what_is_written_is_read_again(model, source, tmp_path):
     first, second = build(model), build(model)
     randomize(first, seed=1)
@@ -144,6 +154,7 @@ for name in json.loads(sys.argv[2]):
 """
 
 
+@pytest.mark.exhaustive
 def test_keras_files_load_in_a_fresh_process(tmp_path):
     for model in KNOWN:
         builder = build(model)
@@ -161,7 +172,7 @@ def test_keras_files_load_in_a_fresh_process(tmp_path):
     assert run.returncode == 0, run.stderr[-2000:]
 
 
-@pytest.mark.parametrize("model", KNOWN)
+@pytest.mark.parametrize("model", some_of(KNOWN, *FEW))
 def test_padding_changes_nothing_at_real_places(model):
     builder = build(model)
     randomize(builder)
