@@ -125,8 +125,8 @@ class KeepsFrozenWeights:
         super().__init__(*args, **kwargs)
         self._frozen_to_come = tuple(frozen_weights)
 
-    def build(self, *args, **kwargs):
-        super().build(*args, **kwargs)
+    def build(self, input_shape=None):
+        super().build(input_shape)
         named, frozen = _named(self), self._frozen_to_come
         self._frozen_to_come = ()  # what is thawed from here on stays so
         for name in frozen:
