@@ -4,10 +4,11 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.layers.parts import KeepsFrozenWeights
 
 
 @register
-class MaskedConv1D(keras.layers.Conv1D):
+class MaskedConv1D(KeepsFrozenWeights, keras.layers.Conv1D):
     """``conv(m x)``: Keras' Conv1D on sequences whose padding counts as zero.
 
     What stands in masked places never reaches the others, so a text gives the same outputs with

@@ -8,10 +8,12 @@ sum stays in its place, for models without LoRA, and the parts of it are written
 import keras
 from keras import ops
 
+from bert4keras_ext.layers.parts import KeepsFrozenWeights
+
 KEYS = ("lora_base", "lora_a", "lora_b")
 
 
-class KeepsLoRA:
+class KeepsLoRA(KeepsFrozenWeights):
     """Mix-in of Dense and Embedding; ``lora_weights`` names the matrix and LoRA's factors.
 
     Quantized layers are saved as Keras does: the product added, the factors gone.

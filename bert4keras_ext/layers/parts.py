@@ -113,6 +113,32 @@ def _named(layer):
     return {**named, **{f"part.{i}": part for i, part in enumerate(wanted.values())}}
 
 
+class KeepsFrozenWeights:
+    """Mix-in of layers that are Keras' own with a change: a frozen weight of theirs stays so.
+
+    Args:
+        frozen_weights: names of the weights that are not trained, ["bias"]; `layer.bias.trainable
+            = False` puts them there in files, clones and copies.
+    """
+
+    def __init__(self, *args, frozen_weights=(), **kwargs):
+        super().__init__(*args, **kwargs)
+        self._frozen_to_come = tuple(frozen_weights)
+
+    def build(self, input_shape=None):
+        super().build(input_shape)
+        named, frozen = _named(self), self._frozen_to_come
+        self._frozen_to_come = ()  # what is thawed from here on stays so
+        for name in frozen:
+            named[name].trainable = False
+
+    def get_config(self):
+        # Of a frozen layer the flag of the layer itself says it.
+        found = [name for name in states(self) if self.trainable] + list(self._frozen_to_come)
+        config = super().get_config()
+        return {**config, "frozen_weights": found} if found else config
+
+
 def _flat(name, value):
     if isinstance(value, (list, tuple)):
         return [(f"{name}.{i}", each) for i, each in enumerate(value)]

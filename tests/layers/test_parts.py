@@ -16,6 +16,7 @@ from bert4keras_ext.layers import (
     GlobalPointer,
     Layer,
     LayerNormalization,
+    MaskedConv1D,
     MultiHeadAttention,
     RelativePositionTable,
     ScaleOffset,
@@ -123,6 +124,30 @@ def test_parts_that_differ_from_the_layer_around_them(name, outer, tmp_path):
     found = {w.trainable for w in model.weights}
     assert found == {True, False}
     check_all_ways(model, tmp_path)
+
+
+ALONE = {
+    "dense": lambda: Dense(8),
+    "lora": lambda: Dense(8, lora_rank=2),
+    "convolution": lambda: MaskedConv1D(8, 2),
+    "embedding": lambda: Embedding(5, 8),
+}
+
+
+@pytest.mark.parametrize("name", ALONE)
+def test_single_weights_of_layers_that_are_keras_own_with_a_change(name, tmp_path):
+    layer = ALONE[name]()
+    inputs = keras.Input((3,) if name == "embedding" else (3, 8))
+    model = keras.Model(inputs, Dense(2)(layer(inputs)))
+    assert "frozen_weights" not in layer.get_config()
+    layer.trainable_weights[-1].trainable = False
+    model.layers[-1].kernel.trainable = False
+    check_all_ways(model, tmp_path)
+    copied = copy.deepcopy(model)
+    assert all(each.get_config() == again.get_config()
+               for each, again in zip(model.layers, copied.layers))  # fmt: skip
+    copied.layers[-1].kernel.trainable = True
+    assert "frozen_weights" not in copied.layers[-1].get_config()
 
 
 def test_parts_frozen_before_build():
