@@ -19,6 +19,9 @@ _PASSING = {
     "IdentityN", "PreventGradient", "Reshape", "Slice", "Squeeze", "StopGradient", "StridedSlice",
     "Transpose",
 }  # fmt: skip
+# What puts several tensors together: probabilities if all of them are.
+_JOINING = {"Concat", "ConcatV2", "Concatenate", "Pack", "Stack"}
+_CLIPPING = {"Clip", "ClipByValue", "Maximum", "Minimum"}  # against constants
 _SQUASHING = ("softmax", "sigmoid")
 _ROWS = 8  # that are looked at; all of them would cost
 
@@ -83,12 +86,25 @@ def _from_layers(tensor):
         return f'a {kind}, "{operation.name}"'
     if isinstance(operation, keras.Model) and hasattr(operation, "outputs"):
         return _from_layers(operation.outputs[index])
-    passes = type(operation).__name__ in _PASSING | {"Activation", "GetItem"}
+    name = type(operation).__name__
+    if name in _JOINING:
+        return _of_all(map(_from_layers, inputs))
+    passes = name in _PASSING | {"Activation", "GetItem"} or (
+        name in _CLIPPING and len(inputs) == 1
+    )
     return _from_layers(inputs[0]) if passes and inputs else None
+
+
+def _of_all(origins):
+    """The first of several origins, if none of them is unknown."""
+    origins = list(origins)
+    return origins[0] if origins and None not in origins else None
 
 
 def _kind_of(operation):
     """ "softmax" or "sigmoid" for a layer that ends in one, or for the operation itself."""
+    if isinstance(operation, keras.layers.TimeDistributed):
+        return _kind_of(operation.layer)
     known = [type(operation), *(getattr(operation, x, None) for x in _ACTIVATIONS)]
     names = (getattr(x, "__name__", type(x).__name__).lower() for x in known)
     return next((name for name in names if name in _SQUASHING), None)
@@ -104,7 +120,10 @@ def _from_operations(tensor):
         return None
     if made.type.lower() in _SQUASHING or _is_shares(made):
         return f'a {"sigmoid" if made.type == "Sigmoid" else "softmax"}, "{made.name}"'
-    if made.type not in _PASSING:
+    tensors = [x for x in made.inputs if x.op.type != "Const"]
+    if made.type in _JOINING:
+        return _of_all(map(_from_operations, tensors))
+    if made.type not in _PASSING and not (made.type in _CLIPPING and len(tensors) == 1):
         return None
     return _from_operations(made.inputs[tensor.value_index if made.type == "IdentityN" else 0])
 

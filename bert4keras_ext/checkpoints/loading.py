@@ -15,7 +15,7 @@ from bert4keras_ext.checkpoints.problems import check
 from bert4keras_ext.checkpoints.reader import Reader
 from bert4keras_ext.checkpoints.resize import resize_scale
 from bert4keras_ext.checkpoints.resolve import resolve
-from bert4keras_ext.checkpoints.tables import note_on_new_rows, resized
+from bert4keras_ext.checkpoints.tables import keep_own_rows, note_on_new_rows, resized
 
 logger = logging.getLogger(__name__)
 
@@ -123,6 +123,9 @@ def _value(builder, reader, match, dtype):
         value = match.vocabulary.apply(value, builder.vocabulary_axes[match.ours])
     if value.shape != match.expected:
         value = _resized(builder, match, value)
+    if match.vocabulary is not None and (unknown := match.vocabulary.unknown()).any():
+        axis = builder.vocabulary_axes[match.ours]
+        keep_own_rows(value, unknown, axis, builder.named_weights()[match.ours])
     return np.ascontiguousarray(value, dtype=dtype)
 
 

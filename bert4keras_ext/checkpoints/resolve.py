@@ -107,6 +107,7 @@ def _edit_vocabulary(builder, match):
             builder.compound_tokens,
             f"{match.ours} ({match.foreign})",
             getattr(builder, "original_vocab_size", None),
+            builder.autoresize_weights,
         )
         match.found = match.found[:axis] + (match.vocabulary.rows,) + match.found[axis + 1 :]
 

@@ -56,7 +56,7 @@ def resized(builder, match, value, scale=1.0):
         value = orthogonally_resize(value.astype(np.float32), tuple(shape)) * scale
     taken = np.take(value, np.maximum(rows, 0), axis)
     if (rows == NEW).any():
-        _fill(taken, rows == NEW, axis, builder.named_weights()[match.ours])
+        keep_own_rows(taken, rows == NEW, axis, builder.named_weights()[match.ours])
     return taken
 
 
@@ -74,7 +74,7 @@ def note_on_new_rows(builder, match):
     )
 
 
-def _fill(array, where, axis, variable):
+def keep_own_rows(array, where, axis, variable):
     """Puts a variable's own rows into an array."""
     own = np.asarray(variable.numpy() if hasattr(variable, "numpy") else variable)
     where = (slice(None),) * axis + (where,)

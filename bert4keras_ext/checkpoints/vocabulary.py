@@ -34,6 +34,9 @@ class VocabularyEdit:
         compound_tokens: list or dict as above, or None.
         name: the weight's name, for messages.
         original_rows: how many the table has before any edit (the config's vocab_size), or None.
+        resize: a table of another number of rows is first cut, or continued by zeros, to
+            `original_rows`, so that compound_tokens come after them (where keep_tokens does not
+            say which rows there are). `note` says so, and `unknown` which rows were continued.
 
     Raises:
         CheckpointError: if an id is none of the rows it selects from, or a new id none of the
@@ -59,21 +62,24 @@ class VocabularyEdit:
         compound_tokens=None,
         name="embeddings",
         original_rows=None,
+        resize=False,
     ):
         self.keep = None if keep_tokens is None else np.asarray(keep_tokens, dtype=np.int64)
         self.places, items = _places_and_items(compound_tokens)
         self.compound = [_ids_and_weights(item) for item in items]
         self.note = None
         self.name = name
-        self._found = rows
+        self._found, self._original = rows, None
         self._skip_what_is_done(rows, expected_rows)
+        if resize and self.keep is None and self.compound and original_rows is not None:
+            rows = self._resize(original_rows)
         self.rows = self._check(rows)
         if self.keep is not None and original_rows is not None and not self._keeps_every_row():
             self._decide_by_size(original_rows)
 
     def apply(self, array, axis):
         """Returns the edited weight. Averages are computed in float64, kept in float32 at least."""
-        whole = array
+        whole = array = self._of_original_size(array, axis)
         if self.keep is not None:
             array = np.take(array, self.keep, axis=axis)
         if not self.compound:
@@ -82,6 +88,33 @@ class VocabularyEdit:
         added = self._averages(array if self.places is None else whole, axis, dtype)
         array = np.concatenate([array.astype(dtype, copy=False), added], axis=axis)
         return array if self.places is None else np.take(array, self._order(), axis=axis)
+
+    def unknown(self):
+        """For each row of the edited table whether the checkpoint has nothing for it."""
+        if self._original is None:
+            return np.zeros(self.rows, bool)
+        is_known = self.apply(np.ones(self._found), axis=0)
+        return is_known == 0
+
+    def _resize(self, original_rows):
+        if original_rows != self._found:
+            self._original = original_rows
+            place = "before compound_tokens" if self.places is None else "around compound_tokens"
+            fate = "are left out" if original_rows < self._found else "stay as they are"
+            first, last = sorted((self._found, original_rows))
+            self.note = (
+                f"{self.name}: the checkpoint has {self._found} rows, vocab_size={original_rows}: "
+                f"rows {first} to {last - 1} {fate}, {place}"
+            )
+        return original_rows
+
+    def _of_original_size(self, array, axis):
+        if self._original is None:
+            return array
+        array = np.take(array, np.arange(min(self._found, self._original)), axis=axis)
+        missing = [(0, 0)] * array.ndim
+        missing[axis] = (0, self._original - array.shape[axis])
+        return np.pad(array, missing)
 
     def _decide_by_size(self, original_rows):
         if self._found != original_rows:
@@ -162,12 +195,13 @@ class VocabularyEdit:
         )
 
     def _check(self, rows):
-        whole = rows
+        known = min(rows, self._found)  # averages are made of what the checkpoint has
         if self.keep is not None:
             self._check_ids("keep_tokens", self.keep, rows)
             rows = len(self.keep)
+            known = rows if self.places is None else known
         for ids, _ in self.compound:
-            self._check_ids("compound_tokens", ids, rows if self.places is None else whole)
+            self._check_ids("compound_tokens", ids, known)
         rows += len(self.compound)
         if self.compound and self.places is not None:
             self._check_places(rows)

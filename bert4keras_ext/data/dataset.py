@@ -1,5 +1,6 @@
 """A `DataGenerator` as a `tf.data.Dataset`."""
 
+from functools import partial
 from itertools import chain, islice
 
 import numpy as np
@@ -17,6 +18,7 @@ def make_dataset(
     names=None,
     padded_batch=False,
     *,
+    padding_values=None,
     batched=None,
     random=True,
     repeat=True,
@@ -41,6 +43,8 @@ def make_dataset(
             a tuple of such tuples for inputs and targets.
         padded_batch: pads samples: an axis that is `None` in `shapes` to its longest row, rounded
             up to `generator.multiple`, any other to the size given there.
+        padding_values: what samples are padded with, nested like `shapes` (or one number for all
+            arrays); None is 0. Token ids of a model whose padding is not 0 need their own.
         batched: whether `__iter__` yields batches; by default it does if neither `types`,
             `shapes` nor `padded_batch` is given.
         random, repeat: shuffled, and endless (pass `steps_per_epoch=len(generator)`), or in order
@@ -72,6 +76,8 @@ def make_dataset(
         batched = types is None and shapes is None and not padded_batch
     if padded_batch and shapes is None:
         raise ValueError("expected shapes=, None for each axis to pad, as padded_batch is set")
+    if padding_values is not None and not padded_batch:
+        raise ValueError("expected padded_batch=True, as padding_values are given")
     guide = _guide(types, shapes, names)
 
     def batches():
@@ -80,7 +86,8 @@ def make_dataset(
             stream = map(as_keras_batch, stream)
         else:
             samples = (as_keras_sample(sample, *guide) for sample in stream)
-            stream = _stacked(samples, generator, shapes if padded_batch else None)
+            shapes_to_pad = shapes if padded_batch else None
+            stream = _stacked(samples, generator, shapes_to_pad, padding_values)
         for batch in stream:
             yield _without_missing_targets(map_with(_cast, types, batch, _is_dtype))
 
@@ -194,15 +201,15 @@ def _spec(tf, array, shape, batched):
     return tf.TensorSpec(shape, array.dtype)
 
 
-def _stacked(samples, generator, shapes):
+def _stacked(samples, generator, shapes, padding_values):
     """Batches of `batch_size` samples, padded where `shapes` is given; the last may be short."""
+
+    def with_value(column, value):
+        return partial(_stack, column, generator=generator, value=value or 0)
+
     while rows := list(islice(samples, generator.batch_size)):
-        yield map_with(
-            lambda column, shape: _stack(column, shape, generator),
-            shapes,
-            _columns(rows),
-            _is_shape,
-        )
+        stacks = map_with(with_value, padding_values, _columns(rows), _is_dtype)
+        yield map_with(lambda stack, shape: stack(shape), shapes, stacks, _is_shape)
 
 
 def _columns(rows):
@@ -215,7 +222,7 @@ def _columns(rows):
     return None if first is None else list(rows)
 
 
-def _stack(rows, shape, generator):
+def _stack(rows, shape, generator, value):
     rows = [np.asarray(row) for row in rows]
     if shape is None or not rows[0].ndim:
         try:
@@ -230,7 +237,7 @@ def _stack(rows, shape, generator):
         size if size is not None else bucket_length(found, generator.multiple, generator.buckets)
         for size, found in zip(shape, longest)
     ]
-    return sequence_padding(rows, length=lengths, seq_dims=len(lengths))
+    return sequence_padding(rows, length=lengths, value=value, seq_dims=len(lengths))
 
 
 def _without_missing_targets(batch):

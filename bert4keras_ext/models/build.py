@@ -91,10 +91,12 @@ def build_transformer_model(
 
 
 def _note_padding(builder):
-    if builder.keep_tokens is not None and builder.pad_token_id > 0:
+    moves = builder.keep_tokens is not None or isinstance(builder.compound_tokens, dict)
+    if moves and builder.pad_token_id > 0:
         logger.warning(
-            "keep_tokens puts the padding token at row %d, which is masked: pad with it "
-            "(sequence_padding(ids, value=%d), or Tokenizer.encode_batch), or keep it first "
+            "The new vocabulary has the padding token at row %d, which is masked: pad with it "
+            "(value=%d of sequence_padding and DataGenerator.pad, padding_values of to_dataset, or "
+            "Tokenizer.encode_batch), or have it first "
             "(load_vocab(simplified=True, startswith=['[PAD]', ...]))",
             builder.pad_token_id, builder.pad_token_id,
         )  # fmt: skip

@@ -85,23 +85,30 @@ def padding_row(pad_token_id, keep_tokens=None, compound_tokens=None):
     pad = 0 if pad_token_id is None else pad_token_id
     if not isinstance(pad, numbers.Integral) or isinstance(pad, bool):
         raise ValueError(f"pad_token_id expects a token id, received {pad_token_id!r}")
-    if keep_tokens is None or pad < 0:
+    if pad < 0:
         return int(pad)
-    keep = np.asarray(keep_tokens)
-    places = np.flatnonzero(keep == pad)
-    if pad == 0 and (not len(places) or len(np.unique(keep)) < len(keep)):
+    row = int(pad) if keep_tokens is None else _kept_row(pad, keep_tokens)
+    if row is None:
         return 0
-    if not len(places):
-        raise ValueError(
-            f"keep_tokens lacks the padding token {pad_token_id} (pad_token_id): expected it among "
-            "them; add it, or pass pad_token_id=-1 if nothing is padded"
-        )
     # A dict of compound_tokens says where its rows stand; those kept fill the other places.
     taken = sorted(map(int, compound_tokens)) if isinstance(compound_tokens, dict) else []
-    row = int(places[0])
     for place in taken:
         row += place <= row
     return row
+
+
+def _kept_row(pad, keep_tokens):
+    """Where a token stands among those kept; None where row 0 is padding instead."""
+    keep = np.asarray(keep_tokens)
+    places = np.flatnonzero(keep == pad)
+    if pad == 0 and (not len(places) or len(np.unique(keep)) < len(keep)):
+        return None
+    if not len(places):
+        raise ValueError(
+            f"keep_tokens lacks the padding token {pad} (pad_token_id): expected it among "
+            "them; add it, or pass pad_token_id=-1 if nothing is padded"
+        )
+    return int(places[0])
 
 
 def check_length_in_reach(sequence_length, positions):

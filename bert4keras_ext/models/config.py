@@ -201,8 +201,9 @@ def _unknown_message(key, known):
     message = f"unknown keyword {key!r}: "
     if key in OLD_KEYWORDS:
         return f"{message}it is {OLD_KEYWORDS[key]} now"
-    nearest = difflib.get_close_matches(key, set(known) - {key}, 1, 0.0)
-    message += f"did you mean {nearest[0]!r}?"
+    spellings = {name.lower(): name for name in sorted(set(known) - {key})}
+    nearest = difflib.get_close_matches(key.lower().replace("-", "_"), spellings, 1, 0.0)
+    message += f"did you mean {spellings[nearest[0]]!r}?"
     if key in FOREIGN_KEYS:
         message += " (This model reads no such key of a config: leave it out.)"
     return message

@@ -42,6 +42,27 @@ def test_axes(axis):
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("rows, compound, expected", [
+    (9, [[0, 1]], [*range(9), 0.5]),
+    (9, {2: [0, 10]}, None),  # 10 is cut off
+    (13, [[0, 1]], [*range(11), -1, -1, 0.5]),
+    (13, {1: [3, 4]}, [0, 3.5, *range(1, 11), -1, -1]),
+    (13, {13: [3, 4]}, [*range(11), -1, -1, 3.5]),
+    (13, [[0, 12]], None),
+])  # fmt: skip
+def test_compound_tokens_of_a_resized_table(rows, compound, expected):
+    def edit():
+        return VocabularyEdit(11, rows + 1, None, compound, original_rows=rows, resize=True)
+
+    if expected is None:
+        with pytest.raises(CheckpointError, match="expected ids from 0 to"):
+            edit()
+        return
+    found = edit().apply(np.arange(11.0), 0)
+    np.testing.assert_array_equal(np.where(edit().unknown(), -1, found), expected)
+    assert f"11 rows, vocab_size={rows}" in edit().note
+
+
 def test_ids_may_repeat():
     """As T5-PEGASUS' do: 106 special tokens start from <unk>, "x" and "##x" from one piece."""
     edit = VocabularyEdit(11, 6, [2, 2, 2, 7, 7], [[0, 0, 3]])

@@ -64,6 +64,19 @@ def test_padded_samples():
     assert np.isfinite(history.history["loss"]).all()
 
 
+def test_padding_values():
+    train = Samples(rows([3, 5]), 2)
+    options = dict(SAMPLE, padded_batch=True, random=False)
+    for values in (((7, None), None), ((7, 0), 0)):
+        (ids, segments), labels = next(iter(train.to_dataset(**options, padding_values=values)))
+        assert ids.numpy()[0].tolist() == train.data[0][0] + [7] * 29
+        assert segments.numpy()[0, 3:].tolist() == [0] * 29 and labels.shape == (2,)
+    (ids, segments), _ = next(iter(train.to_dataset(**options, padding_values=7)))
+    assert ids.numpy()[0, 3:].tolist() == segments.numpy()[0, 3:].tolist() == [7] * 29
+    with pytest.raises(ValueError, match="padded_batch=True, as padding_values"):
+        train.to_dataset(padding_values=7)
+
+
 def test_fixed_sizes_and_plain_stacking():
     fixed = {"types": "int32", "shapes": (([16], [16]), []), "padded_batch": True}
     dataset = Samples(rows([5, 40]), 2).to_dataset(**fixed, random=False)

@@ -117,6 +117,9 @@ def shares(x):
         lambda x: ops.exp(ops.log_softmax(x)),
         lambda x: ops.reshape(ops.transpose(ops.softmax(x)), (-1, 3)),
         lambda x: ops.stop_gradient(ops.sigmoid(x))[:, :3],
+        lambda x: ops.clip(ops.softmax(x), 1e-7, 1 - 1e-7),
+        lambda x: ops.concatenate([ops.softmax(x[:, :2]), ops.sigmoid(x[:, 2:])], axis=1),
+        lambda x: ops.stack([ops.softmax(x), ops.softmax(-x)], axis=1)[:, 0],
     ],
 )
 def test_subclassed_models(squash):
@@ -127,8 +130,13 @@ def test_subclassed_models(squash):
 
 
 @pytest.mark.parametrize(
-    "squash", [ops.log_softmax, lambda x: 9 * ops.softmax(x), lambda x: ops.log(ops.sigmoid(x))]
-)
+    "squash",
+    [
+        ops.log_softmax, lambda x: 9 * ops.softmax(x), lambda x: ops.log(ops.sigmoid(x)),
+        lambda x: ops.concatenate([ops.softmax(x[:, :2]), x[:, 2:]], axis=1),
+        lambda x: ops.maximum(ops.sigmoid(x), x),
+    ],
+)  # fmt: skip
 def test_what_is_made_of_probabilities_may_be_logits(squash):
     model = Subclassed(squash)
     model.compile("sgd", losses.token_crossentropy)
@@ -140,6 +148,11 @@ def test_symbolic_tensors_are_followed_through_layers_and_models():
     inner = keras.Model(x, keras.layers.Dense(2, "softmax", name="inner")(x))
     moved = keras.layers.Reshape((1, 2))(ops.cast(inner(x), "float16")[:, :2])
     assert probabilities_from(moved) == 'a softmax, "inner"'
+    clipped = ops.clip(inner(x), 1e-7, 1.0)
+    assert probabilities_from(keras.layers.Concatenate()([clipped, moved[:, 0]])) is not None
+    assert probabilities_from(keras.layers.Concatenate()([clipped, x])) is None
+    each = keras.layers.TimeDistributed(keras.layers.Dense(2, "softmax"))
+    assert probabilities_from(each(keras.Input((2, 3)))) is not None
     assert probabilities_from(keras.layers.Dense(2)(inner(x))) is None
     assert probabilities_from(x) is None
 

@@ -43,6 +43,7 @@ OF_OTHERS = {
         ("return_model", "return_keras_model"),
         ("with_mml", "with_mlm"),
         ("mlm", "with_mlm"),
+        ("WITH-MLM", "with_mlm"),
         ("dropout", "dropout_rate"),
         ("hidden_dropout", "hidden_dropout_prob"),
         ("hidden_layers", "num_hidden_layers"),

@@ -84,6 +84,7 @@ def test_moved_padding_is_told(caplog):
 
 def test_rows_of_padding():
     assert padding_row(None) == padding_row(0) == 0
+    assert padding_row(0, None, {0: [5], 2: [6]}) == 1 and padding_row(1, None, {"2": [6]}) == 1
     assert padding_row(1, [5, 1, 0]) == 1 and padding_row(-1, [5, 0]) == -1
     # A table made of another's: <unk>'s row for every special token, <pad>'s for none.
     assert padding_row(0, [2, 2, 2, 7, 0]) == 0 and padding_row(0, [2, 7, 0, 0]) == 0

@@ -100,6 +100,21 @@ def test_rows_are_the_checkpoints_and_then_new_ones(tmp_path):
         assert f"rows {rows} to {len(found) - 1} stay" in note
 
 
+@pytest.mark.parametrize("vocab_size", [43, 37])
+def test_compound_tokens_come_after_a_resized_vocabulary(tmp_path, vocab_size):
+    small = built("bert", SMALL, 0)
+    randomize(small)
+    save_checkpoint(small, tmp_path / "m.ckpt", format="tensorflow")
+    sizes = {**SMALL, "vocab_size": vocab_size}
+    large = built("bert", sizes, 0, compound_tokens=[[1, 2]], autoresize_weights=True)
+    own = {name: np.array(variable) for name, variable in large.named_weights().items()}
+    large.load_weights_from_checkpoint(tmp_path / "m.ckpt")
+    for name in ("Embedding-Token/embeddings", "MLM-Bias/beta"):
+        table = np.array(small.named_weights()[name])
+        expected = [*table[:vocab_size], *own[name][40:vocab_size], (table[1] + table[2]) / 2]
+        np.testing.assert_allclose(np.array(large.named_weights()[name]), expected, rtol=1e-5)
+
+
 def test_widths_are_stretched_without_new_rows_counting(tmp_path):
     small = built("bert", SMALL, 0)
     randomize(small)
