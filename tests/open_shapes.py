@@ -30,6 +30,9 @@ class Masked(keras.layers.Layer):
 class Totals(keras.layers.Layer):
     """[first input, *outputs] -> (batch, 1): one number of all outputs, for any loss to train."""
 
+    def compute_mask(self, inputs, previous_mask=None):
+        return None
+
     def call(self, tensors):
         first, *outputs = tensors
         total = sum(ops.mean(ops.cos(finite(x))) for x in outputs)
