@@ -69,10 +69,23 @@ def gelu_tanh(x):
     return ops.gelu(x, approximate=True)
 
 
+@custom_gradient
+def _swish(x):
+    # TensorFlow's own keeps the graph for good. This one, too, computes the sigmoid again.
+    def gradient(*args, upstream=None):
+        upstream = args[0] if upstream is None else upstream
+        share = ops.sigmoid(x)
+        return upstream * (share * (1.0 + x * (1.0 - share)))
+
+    return x * ops.sigmoid(x), gradient
+
+
 @register
 def swish(x):
     """``x * sigmoid(x)``, also called SiLU (arXiv 1710.05941)."""
-    return ops.silu(x)
+    if keras.backend.backend() != "tensorflow" or isinstance(x, keras.KerasTensor):
+        return ops.silu(x)
+    return _swish(ops.convert_to_tensor(x))
 
 
 @register

@@ -9,6 +9,7 @@ import tensorflow as tf
 from keras import ops
 from tensorflow.python.framework.func_graph import FuncGraph
 
+from bert4keras_ext.backend.activations import gelu_erf, gelu_tanh, swish
 from bert4keras_ext.backend.gradients import custom_gradient
 
 
@@ -113,7 +114,18 @@ def graphs_alive():
     return sum(isinstance(x, FuncGraph) for x in gc.get_objects())
 
 
-@pytest.mark.parametrize("function", PLACES)
+def test_gradient_of_swish():
+    x = tf.constant(np.linspace(-9, 9, 37), "float64")
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = swish(x)
+    share = 1 / (1 + np.exp(-x.numpy()))
+    np.testing.assert_allclose(y, x * share, rtol=1e-12)
+    wanted = share + x * share * (1 - share)
+    np.testing.assert_allclose(tape.gradient(y, x), wanted, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("function", [*PLACES, gelu_erf, gelu_tanh, swish])
 def test_graphs_are_given_back(function):
     def use():
         with tf.GradientTape() as tape:
