@@ -15,6 +15,7 @@ def smoke(tmp_path_factory):
     return run_example("optimizers_compared.py", "--smoke", "--only", only, folder=folder), folder
 
 
+@pytest.mark.exhaustive
 def test_smoke_leaves_a_table_and_a_picture(smoke):
     result, folder = smoke
     check_quiet(result)

@@ -12,6 +12,7 @@ from bert4keras_ext.numerics import ViterbiDecoder
 from tests import peers
 from tests.losses.common import slopes
 from tests.shared import oracle
+from tests.sweeps import some_of
 
 RECORDED = dict(np.load(oracle("bert4keras") / "losses.npz"))
 CRF = ["crf_full", "crf_mask", "crf_lr_full", "crf_lr_mask"]
@@ -120,7 +121,7 @@ def crf_loop(scores, labels, trans, mask):
 @pytest.mark.parametrize("where", MASKS)
 @pytest.mark.parametrize("cls, loop", [(ConditionalRandomField, crf_loop),
                                        (MaximumEntropyMarkovModel, memm_loop)])  # fmt: skip
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", some_of([False, True], False))
 def test_gradients_equal_float64(cls, loop, where, jit):
     """By the scores and by the stored weight, which lr_multiplier makes the steeper."""
     import tensorflow as tf
@@ -221,7 +222,7 @@ def check_saved(cls, config):
         np.testing.assert_array_equal(a, b)
 
 
-@pytest.mark.parametrize("jit", [False, True])
+@pytest.mark.parametrize("jit", some_of([False, True], True))
 @pytest.mark.parametrize("cls", [ConditionalRandomField, MaximumEntropyMarkovModel])
 def test_trains_in_fit_with_and_without_xla(cls, jit):
     """Labels that depend on the label before: token 3 repeats it, tokens 1 and 2 set it."""

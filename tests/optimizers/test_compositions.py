@@ -26,7 +26,14 @@ PAIRS = list(itertools.permutations(ARGUMENTS, 2))
 CLOSE = {"rtol": 0, "atol": 2e-5}
 
 
-@pytest.mark.parametrize("names", [*ALONE, tuple(ARGUMENTS), tuple(reversed(ARGUMENTS))], ids=str)
+ALL = tuple(ARGUMENTS)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [pytest.param(names, marks=pytest.mark.exhaustive) for names in ALONE] + [ALL, ALL[::-1]],
+    ids=str,
+)
 def test_a_model_trains_saves_resumes_and_compiles(names, tmp_path):
     model = make_model(make_optimizer(names))
     start = model.get_weights()

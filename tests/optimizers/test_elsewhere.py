@@ -198,6 +198,7 @@ print("equal")
 PROGRAMS = {"fit": FIT, "apply": APPLY, "touch": TOUCH, "freeze": FREEZE, "short": SHORT}
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("program", PROGRAMS.values(), ids=PROGRAMS)
 def test_two_replicas_train_like_one_device(program):
     assert "equal" in run(TWO_DEVICES + program)

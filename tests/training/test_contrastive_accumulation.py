@@ -148,6 +148,7 @@ def test_without_dropout_it_is_the_gradient_of_one_big_batch():
     check(model, ROWS, LABELS, dot_products, chunk=10, tolerance=1e-13)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.parametrize("recompute", [False, True])
 def test_a_transformer_with_tokens_segments_and_positions(recompute):
     set_recompute(recompute)
@@ -436,6 +437,7 @@ print("fine", in_chunks, at_once)
 """
 
 
+@pytest.mark.exhaustive
 def test_in_a_process_of_its_own(tmp_path):
     """A saved model goes on; 4096 rows take the memory of 64; replicas take their own share.
 
