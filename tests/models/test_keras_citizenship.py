@@ -34,7 +34,6 @@ def classifier(**kwargs):
 RELOAD = """
 import sys, numpy as np, keras
 import bert4keras_ext
-from tests.sweeps import some_of
 model = keras.models.load_model(sys.argv[1] + "/m.keras")
 data = np.load(sys.argv[1] + "/io.npz")
 found = model.predict([data["a"], data["b"]], verbose=0)
