@@ -50,7 +50,7 @@ def initializers(size):
 
 
 def softmaxes(size):
-    """Two functions that make a forward pass: with narrow softmax where it is exact, and without."""
+    """Two functions that make a forward pass: with narrow softmax where it is exact, or never."""
     set_precision("mixed_bfloat16")
     *inputs, _ = make_batch(1, 512)
 
