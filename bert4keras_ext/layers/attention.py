@@ -8,7 +8,7 @@ from bert4keras_ext.backend.positions import apply_rotary_position_embeddings
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
-from bert4keras_ext.layers.cache import readable, write
+from bert4keras_ext.layers.cache import readable, write_to_cache
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.relative_attention import (
     relative_context,
@@ -308,7 +308,7 @@ class MultiHeadAttention(Layer):
     ):  # fmt: skip
         """Self-attention of places ``index``, ``index + 1`` ... to all that is in the cache."""
         keys, values = self.keys(query, rotary), self.values(query, value_rotary)
-        cache = write(cache, keys, values, index)
+        cache = write_to_cache(cache, keys, values, index)
         keys, values = (ops.cast(x, keys.dtype) for x in cache)
         if relative_embeddings is not None and len(relative_embeddings.shape) == 2:
             relative_embeddings = vectors_of_pairs(

@@ -18,7 +18,7 @@ def empty_cache(batch, heads, capacity, key_size, head_size=None, dtype="float32
     return tuple(ops.zeros((batch, heads, capacity, size), dtype=dtype) for size in sizes)
 
 
-def write(cache, keys, values, index):
+def write_to_cache(cache, keys, values, index):
     """The cache with keys and values (batch, heads, length, size) put at ``index`` and after it."""
     start = (0, 0, index, 0)
     return tuple(

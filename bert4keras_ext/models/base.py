@@ -17,12 +17,12 @@ from bert4keras_ext.layers import Concatenate1D, Dropout, GatedAttentionUnit, Mu
 from bert4keras_ext.layers.attention import three_inputs
 from bert4keras_ext.models.blocks import Blocks
 from bert4keras_ext.models.checks import (
+    as_python_value,
     check_rates,
     check_reuse,
     check_sizes,
     head_size,
     padding_row,
-    plain,
     table_rows,
 )
 from bert4keras_ext.models.config import RENAMES, check_leftovers
@@ -132,7 +132,7 @@ class Transformer(Blocks):
         self.dropout_rate = dropout_rate or 0
         self.attention_dropout_rate = attention_dropout_rate or 0
         self.embedding_size = embedding_size or hidden_size
-        self.sequence_length = plain(sequence_length)
+        self.sequence_length = as_python_value(sequence_length)
         self.keep_tokens = keep_tokens
         self.compound_tokens = compound_tokens
         self.residual_attention_scores = residual_attention_scores
@@ -246,7 +246,7 @@ class Transformer(Blocks):
             kwargs["return_attention_scores"] = True
         if layer is keras.layers.Lambda:  # as in bert4keras: its call takes none
             kwargs["arguments"], arguments = arguments, None
-        kwargs = {key: plain(value) for key, value in kwargs.items()}
+        kwargs = {key: as_python_value(value) for key, value in kwargs.items()}
         name = kwargs["name"] = self.prefixed(kwargs.get("name"))
         if name not in self.layers:
             created = layer(**kwargs)

@@ -15,7 +15,7 @@ def check_sizes(**sizes):
             )
 
 
-def plain(value):
+def as_python_value(value):
     """A NumPy number as Python's own, which is all that Keras' layers take as a size."""
     return value.item() if isinstance(value, np.generic) else value
 

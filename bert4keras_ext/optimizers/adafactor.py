@@ -5,12 +5,12 @@ from keras import ops
 
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.optimizers import one_pass
-from bert4keras_ext.optimizers.derive import Exact, dense
+from bert4keras_ext.optimizers.derive import UpdateRule, dense
 from bert4keras_ext.optimizers.patterns import as_patterns
 
 
 @register
-class AdaFactor(Exact, keras.optimizers.Optimizer):
+class AdaFactor(UpdateRule, keras.optimizers.Optimizer):
     """AdaFactor with all of bert4keras' arguments.
 
     With the squared gradient ``s = g^2 + epsilon1`` and ``b2 = 1 - t^-0.8`` (or beta2): weights

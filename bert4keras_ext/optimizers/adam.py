@@ -5,11 +5,11 @@ from keras import ops
 
 from bert4keras_ext.backend.keras_internals import adam_slots
 from bert4keras_ext.backend.registration import register
-from bert4keras_ext.optimizers.derive import Exact, dense, is_tensorflow
+from bert4keras_ext.optimizers.derive import UpdateRule, dense, is_tensorflow
 
 
 @register
-class Adam(Exact, keras.optimizers.Adam):
+class Adam(UpdateRule, keras.optimizers.Adam):
     """Adam as in its paper, with a bias-correction switch, fused on TensorFlow.
 
     ``m = b1 m + (1 - b1) g``, ``v = b2 v + (1 - b2) g^2``, then

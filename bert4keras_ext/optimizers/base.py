@@ -43,7 +43,7 @@ def is_frozen(variable):
     return isinstance(variable, keras.Variable) and not variable.trainable
 
 
-class Exact:
+class UpdateRule:
     """What this package's optimizers do otherwise than Keras'.
 
     Gradients are summed over the replicas of a `tf.distribute` strategy before they are clipped,
@@ -208,7 +208,8 @@ class Exact:
 
     def _distributed_tf_update_step(self, distribution, grads_and_vars, learning_rate):
         pairs = list(grads_and_vars)
-        is_large = one_pass.chosen([variable for _, variable in pairs], self._is_known_to_compile())
+        variables = [variable for _, variable in pairs]
+        is_large = one_pass.worth_compiling(variables, self._is_known_to_compile())
         compiled, others = [], []
         for (gradient, variable), large in zip(pairs, is_large):
             if large and not self.is_fused(variable) and not self.takes_rows(gradient, variable):
@@ -259,7 +260,7 @@ class Exact:
         self.set_rate(learning_rate)
 
     def set_rate(self, learning_rate):
-        super(Exact, type(self)).learning_rate.fset(self, learning_rate)
+        super(UpdateRule, type(self)).learning_rate.fset(self, learning_rate)
 
     def index_of(self, variable):
         """Where the slots of a weight stand in lists made by `slots`."""
@@ -312,7 +313,7 @@ class Exact:
         self._on_replicas(act, when)
 
     def _act(self, strategy, action, rows, is_unfused):
-        compiled = one_pass.chosen([row[0] for row in rows], is_wanted=is_unfused)
+        compiled = one_pass.worth_compiling([row[0] for row in rows], is_wanted=is_unfused)
         one_pass.run(action, [row for row, chosen in zip(rows, compiled) if chosen])
         for target, *rest in [row for row, chosen in zip(rows, compiled) if not chosen]:
             strategy.extended.update(target, action, args=tuple(rest), group=False)

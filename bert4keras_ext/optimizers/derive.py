@@ -11,13 +11,13 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.registration import PACKAGE, register
-from bert4keras_ext.optimizers.base import Exact, dense, is_frozen, is_tensorflow
+from bert4keras_ext.optimizers.base import UpdateRule, dense, is_frozen, is_tensorflow
 
 __all__ = [
     "EXTENSIONS",
     "DerivedOptimizer",
     "DerivedType",
-    "Exact",
+    "UpdateRule",
     "Extension",
     "class_of",
     "dense",
@@ -38,7 +38,7 @@ class DerivedType(type):
     """The type of derived classes: no module holds them by name, so pickles hold their recipes."""
 
 
-class Extension(Exact):
+class Extension(UpdateRule):
     """Base of the extensions. A subclass gives its name in recipes: `recipe_name="lookahead"`."""
 
     recipe_name = None

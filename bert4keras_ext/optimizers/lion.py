@@ -5,11 +5,11 @@ from keras import ops
 
 from bert4keras_ext.backend.keras_internals import lion_slot
 from bert4keras_ext.backend.registration import register
-from bert4keras_ext.optimizers.derive import Exact, dense
+from bert4keras_ext.optimizers.derive import UpdateRule, dense
 
 
 @register
-class Lion(Exact, keras.optimizers.Lion):
+class Lion(UpdateRule, keras.optimizers.Lion):
     """Lion with bert4keras' defaults.
 
     ``w <- w - lr * sign(b1 m + (1 - b1) g)``, then ``m <- b2 m + (1 - b2) g``. Every step moves

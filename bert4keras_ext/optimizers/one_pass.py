@@ -15,7 +15,7 @@ SMALLEST = 2**16  # numbers in a weight: compiling takes some 30 ms each, which 
 LARGEST = 2**24  # numbers in the weights of one function
 
 
-def chosen(variables, is_wanted=True):
+def worth_compiling(variables, is_wanted=True):
     """For each variable whether it is worth compiling for, and can be written by XLA here.
 
     That is in a graph, on the CPU (with a GPU the whole step is compiled, see `jit_compile`), and

@@ -7,11 +7,11 @@ from keras import ops
 
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.optimizers import one_pass
-from bert4keras_ext.optimizers.derive import Exact, dense
+from bert4keras_ext.optimizers.derive import UpdateRule, dense
 
 
 @register
-class Tiger(Exact, keras.optimizers.Optimizer):
+class Tiger(UpdateRule, keras.optimizers.Optimizer):
     """Tiger (tight-fisted optimizer): one slot, one learning rate for all sizes of models.
 
     ``m <- beta m + (1 - beta) g``, then ``w <- w - a (sign(m) + weight_decay * w)``, where a is

@@ -95,9 +95,9 @@ def test_where_xla_can_write_variables(monkeypatch):
     monkeypatch.setattr(one_pass, "SMALLEST", 12)
     table, _, vector = [variable.value for variable in make_variables()]
     found = []
-    choose = tf.function(lambda: found.append(one_pass.chosen([table, vector])))
+    choose = tf.function(lambda: found.append(one_pass.worth_compiling([table, vector])))
     choose()
-    one_pass_eagerly = one_pass.chosen([table, vector])
+    one_pass_eagerly = one_pass.worth_compiling([table, vector])
     with tf.distribute.OneDeviceStrategy("CPU:0").scope():
         tf.function(choose.python_function)()
     assert [*found, one_pass_eagerly] == [[True, False], [False, False], [False, False]]
