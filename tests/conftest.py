@@ -45,6 +45,11 @@ def _forget_the_models_of_a_file():
     gc.freeze()
 
 
+def pytest_collection_modifyitems(items):
+    """The longest first, so that no process waits for another in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith(("tests/test_docs", "tests/examples")))
+
+
 def pytest_sessionfinish(session):
     """A worker process hands over what it compared."""
     if hasattr(session.config, "workeroutput"):

@@ -20,6 +20,11 @@ from bert4keras_ext.layers import (
 from bert4keras_ext.models import build_transformer_model
 from bert4keras_ext.optimizers import Adam, extend_with_lookahead, extend_with_weight_decay
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Skipping variable loading for optimizer"),
+]
+
 CONFIG = dict(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2,
               intermediate_size=16, hidden_act="gelu", max_position=8)  # fmt: skip
 RNG = np.random.default_rng(0)

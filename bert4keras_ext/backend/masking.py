@@ -133,7 +133,7 @@ def check_normalization(method):
 
 
 def _softmax(scores, allowed):
-    return ops.softmax(_masked(scores, allowed), axis=-1)
+    return softmax.wide(_masked(scores, allowed))
 
 
 def _masked(scores, allowed):

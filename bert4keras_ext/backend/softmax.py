@@ -10,6 +10,11 @@ from bert4keras_ext.backend.gradients import custom_gradient
 from bert4keras_ext.backend.keras_internals import is_inside_xla
 
 
+def wide(scores):
+    """Softmax along the last axis; a single key, of which Keras would warn, has all the weight."""
+    return ops.ones_like(scores) if scores.shape[-1] == 1 else ops.softmax(scores, axis=-1)
+
+
 @custom_gradient
 def narrow(scores):
     """Softmax along the last axis in the dtype of the scores, for which `is_exact` must hold.
@@ -17,7 +22,7 @@ def narrow(scores):
     A gradient through it (a model called with ``training=False`` may still be trained) is worked
     out in float32, from weights rounded once.
     """
-    weights = ops.softmax(scores, axis=-1)
+    weights = wide(scores)
 
     def gradient(*args, upstream=None):
         upstream = ops.cast(args[0] if upstream is None else upstream, "float32")

@@ -27,6 +27,11 @@ from bert4keras_ext.checkpoints.transforms import Part
 from bert4keras_ext.models import build_transformer_model
 from tests.checkpoints.fake import FakeBuilder, assert_same, bert_shapes
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`"),
+]
+
 FORMATS = ["tensorflow", "huggingface", "native"]
 PATHS = {"tensorflow": "bert_model.ckpt", "huggingface": "", "native": "weights.safetensors"}
 

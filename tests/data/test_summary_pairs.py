@@ -15,6 +15,11 @@ from bert4keras_ext.data import (
 from bert4keras_ext.tokenizers import Tokenizer, t5_pegasus_tokenizer
 from tests.shared import shared
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Your input ran out of data"),
+]
+
 NAMES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"天地玄黄宇宙洪荒日月。"]
 TOKENIZER = Tokenizer({name: i for i, name in enumerate(NAMES)})
 ENCODER, DECODER = "Encoder-Input-Token", "Decoder-Input-Token"

@@ -9,6 +9,11 @@ import numpy as np
 import pytest
 from running import ROOT, message_of
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built"),
+]
+
 sys.path.append(str(ROOT / "examples"))
 import quickstart
 

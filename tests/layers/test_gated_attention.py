@@ -9,6 +9,11 @@ from bert4keras_ext.layers import GatedAttentionUnit, RotaryEmbedding
 from tests.harness import check_layer
 from tests.recorded import recorded_case
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`"),
+]
+
 # case -> the call argument its inputs after the tensors stand for
 RECORDED = {
     "gau": [],

@@ -13,6 +13,12 @@ from bert4keras_ext.layers import GlobalAveragePooling1D, LayerNormalization
 from bert4keras_ext.models import build_transformer_model
 from tests.sweeps import some_of
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`"),
+    pytest.mark.filterwarnings("ignore:`shuffle=True` was passed"),
+]
+
 CONFIG = dict(vocab_size=40, hidden_size=16, num_hidden_layers=2, num_attention_heads=2,
               intermediate_size=32, hidden_act="gelu", dropout_rate=0.1,
               attention_dropout_rate=0.1, max_position=64)  # fmt: skip

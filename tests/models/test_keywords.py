@@ -129,7 +129,7 @@ def published_configs():
             yield pytest.param(config, id=path.parent.name)
 
 
-@pytest.mark.parametrize("config", published_configs())
+@pytest.mark.parametrize("config", list(published_configs()))
 def test_every_key_of_hugging_faces_configs_is_welcome(config):
     cls = find_model(model_of_type(config["model_type"], config))
     of_build = keywords_of(cls, "build") - keywords_of(cls, "__init__")

@@ -7,6 +7,11 @@ from bert4keras_ext.checkpoints import CheckpointError, save_checkpoint
 from bert4keras_ext.models import build_transformer_model
 from tests.models.families import BASE, FAMILIES, inputs_of, randomize
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:(?s).*The structure of `inputs`"),
+]
+
 SMALL = dict(vocab_size=40, max_position_embeddings=25, type_vocab_size=2)
 LARGE = dict(vocab_size=43, max_position_embeddings=30, type_vocab_size=3)
 # Sizes of a family's own tables, the smaller one and the larger one.

@@ -7,6 +7,11 @@ import tensorflow as tf
 
 from tests.optimizers.compositions import ARGUMENTS, make_optimizer
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:Layer .* does not have a `quantize`"),
+]
+
 EACH = [[], *[[name] for name in ARGUMENTS], list(ARGUMENTS)]
 
 
