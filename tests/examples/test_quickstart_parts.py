@@ -9,11 +9,6 @@ import numpy as np
 import pytest
 from running import ROOT, message_of
 
-# What Keras says of things that are done here on purpose.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built"),
-]
-
 sys.path.append(str(ROOT / "examples"))
 import quickstart
 
@@ -21,6 +16,10 @@ from bert4keras_ext.backend import acceleration
 from bert4keras_ext.tokenizers import Tokenizer, save_vocab
 from tests.training.limits import small_files
 
+# What Keras says of things that are done here on purpose.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:You are saving a model that has not yet been built"),
+]
 TINY = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2,
         "intermediate_size": 32}  # fmt: skip
 
