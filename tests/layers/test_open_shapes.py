@@ -11,6 +11,9 @@ from tests.open_shapes import (
     check_open_graph,
 )
 
+# Layers without weights are fitted too: what counts is that they can be.
+pytestmark = pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2, 5, 8)).astype("float32")
 Y = RNG.normal(size=(2, 7, 8)).astype("float32")
