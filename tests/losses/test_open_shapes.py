@@ -15,6 +15,9 @@ from tests.open_shapes import (
     check_open_graph,
 )
 
+# Losses of inputs without weights are fitted too: what counts is that they can be.
+pytestmark = pytest.mark.filterwarnings("ignore:The model does not have any trainable weights")
+
 RNG = np.random.default_rng(0)
 FLAT = RNG.normal(size=(4, 6)).astype("float32")  # rows of logits, or vectors
 DEEP = RNG.normal(size=(4, 3, 6)).astype("float32")  # sequences of them
