@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import shutil
-import zipfile
 from pathlib import Path
 
 import keras
@@ -65,7 +64,7 @@ def write_state(path, arrays, notes):
     try:
         with open(draft, "wb") as file:
             numbered = {f"array_{n}": np.asarray(array) for n, array in enumerate(arrays)}
-            np.savez(file, notes=json.dumps(notes), **numbered)
+            np.savez(file, count=len(numbered), notes=json.dumps(notes), **numbered)
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
@@ -89,11 +88,10 @@ def read_state(path):
 
 
 def _parse(file):
-    count = len(zipfile.ZipFile(file).namelist()) - 1
-    file.seek(0)
     with np.load(file, allow_pickle=False) as content:
         notes = json.loads(str(content["notes"]))
-        return [content[f"array_{n}"] for n in range(count)], notes
+        # Counted when it was written: a damaged list of contents may leave some out.
+        return [content[f"array_{n}"] for n in range(int(content["count"]))], notes
 
 
 def check_room(path, size):
