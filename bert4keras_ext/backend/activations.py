@@ -6,9 +6,12 @@ read once, when a layer is *constructed*, and the resolved name (``"gelu_erf"`` 
 ``"gelu_tanh"``) is what the layer keeps in its config: a saved model never changes its meaning.
 """
 
+import math
+
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.gradients import custom_gradient
 from bert4keras_ext.backend.registration import register
 
 _gelu_form = "erf"
@@ -34,10 +37,30 @@ def get_gelu():
     return _gelu_form
 
 
+@custom_gradient
+def _gelu_erf(x):
+    # The derivative of x * Phi(x) is Phi(x) + x * phi(x). Written out it takes three passes over
+    # the largest activation of a Transformer where differentiating the formula takes seven.
+    # In half precision float32 is faster here (no rounding between operations), and exact.
+    wide = ops.cast(x, "float32")
+    cdf = 0.5 * ops.erf(wide * math.sqrt(0.5)) + 0.5
+    kept = ops.cast(cdf, x.dtype)
+
+    def gradient(*args, upstream=None):
+        upstream = args[0] if upstream is None else upstream
+        density = ops.exp(-0.5 * ops.square(x)) * (1.0 / math.sqrt(2.0 * math.pi))
+        return upstream * (kept + x * density)
+
+    return ops.cast(wide * cdf, x.dtype), gradient
+
+
 @register
 def gelu_erf(x):
     """Exact GELU, ``x * Phi(x)`` with the normal distribution function Phi (arXiv 1606.08415)."""
-    return ops.gelu(x, approximate=False)
+    x = ops.convert_to_tensor(x)
+    if keras.backend.standardize_dtype(x.dtype) == "float64":
+        return ops.gelu(x, approximate=False)
+    return _gelu_erf(x)
 
 
 @register
@@ -46,17 +69,43 @@ def gelu_tanh(x):
     return ops.gelu(x, approximate=True)
 
 
+@custom_gradient
+def _swish(x):
+    # TensorFlow's own keeps the graph for good. This one, too, computes the sigmoid again.
+    def gradient(*args, upstream=None):
+        upstream = args[0] if upstream is None else upstream
+        share = ops.sigmoid(x)
+        return upstream * (share * (1.0 + x * (1.0 - share)))
+
+    return x * ops.sigmoid(x), gradient
+
+
 @register
 def swish(x):
     """``x * sigmoid(x)``, also called SiLU (arXiv 1710.05941)."""
-    # Not ops.silu: TensorFlow's registers a gradient, and the graph with it, at every call.
-    return x * ops.sigmoid(x)
+    if keras.backend.backend() != "tensorflow" or isinstance(x, keras.KerasTensor):
+        return ops.silu(x)
+    return _swish(ops.convert_to_tensor(x))
 
 
 @register
 def leaky_relu(x, alpha=0.2):
     """``max(x, alpha * x)``; bert4keras' slope of 0.2."""
     return ops.leaky_relu(x, negative_slope=alpha)
+
+
+def exact_gelu(x):
+    """GELU in the form that TensorFlow's graph optimizer fuses into the product before it."""
+    return ops.gelu(x, approximate=False)
+
+
+def for_inference(function):
+    """The form of an activation to use where no gradient is needed; the values are the same.
+
+    ``gelu_erf`` brings its own gradient, which saves passes over memory in training but hides the
+    formula from the graph optimizer.
+    """
+    return exact_gelu if function is gelu_erf else function
 
 
 _OURS = {

@@ -1,7 +1,5 @@
 """Layers that plug into any Keras model."""
 
-from keras.layers import Dropout
-
 from bert4keras_ext._old_names import getattr_of
 from bert4keras_ext.layers.attention import MultiHeadAttention
 from bert4keras_ext.layers.base import Layer
@@ -14,6 +12,7 @@ from bert4keras_ext.layers.disentangled_attention import (
     DisentangledAttention,
     RelativePositionTable,
 )
+from bert4keras_ext.layers.dropout import Dropout
 from bert4keras_ext.layers.embedding import Embedding
 from bert4keras_ext.layers.feed_forward import FeedForward
 from bert4keras_ext.layers.gated_attention import GatedAttentionUnit

@@ -10,6 +10,7 @@ from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
 from bert4keras_ext.layers.cache import readable, write_to_cache
 from bert4keras_ext.layers.dense import Dense
+from bert4keras_ext.layers.dropout import Dropout
 from bert4keras_ext.layers.relative_attention import (
     relative_context,
     relative_scores,
@@ -175,7 +176,7 @@ class MultiHeadAttention(Layer):
         self.v = self._dense("v", heads * head_size)
         self.o = self._dense("o", self.out_dim)
         if attention_dropout:
-            self.dropout = keras.layers.Dropout(attention_dropout, dtype=self.dtype_policy)
+            self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
 
     def _dense(self, name, units):
         return Dense(

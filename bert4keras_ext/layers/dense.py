@@ -3,6 +3,7 @@
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.activations import for_inference
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.lora import KeepsLoRA
 
@@ -34,7 +35,7 @@ class Dense(KeepsLoRA, keras.layers.Dense):
         if self.bias is not None:
             x = ops.add(x, self.bias)
         if self.activation is not None:
-            x = self.activation(x)
+            x = (self.activation if training else for_inference(self.activation))(x)
         return ops.reshape(x, (*shape[:-1], self.units))
 
     def quantize(self, mode=None, type_check=True, **kwargs):

@@ -7,6 +7,7 @@ from bert4keras_ext.backend.positions import log_bucket_table, log_buckets
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.attention import MultiHeadAttention
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.dropout import Dropout
 
 TERMS = ("c2p", "p2c")
 
@@ -83,7 +84,7 @@ class DisentangledAttention(MultiHeadAttention):
         self.position_k = self._dense("position_k", heads * self.key_size) if "c2p" in own else None
         self.position_q = self._dense("position_q", heads * self.key_size) if "p2c" in own else None
         if position_dropout:
-            self.table_dropout = keras.layers.Dropout(position_dropout, dtype=self.dtype_policy)
+            self.table_dropout = Dropout(position_dropout, dtype=self.dtype_policy)
 
     @property
     def span(self):

@@ -10,6 +10,7 @@ from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.attention import mask_of_keys, rotate, three_inputs, three_masks
 from bert4keras_ext.layers.base import Layer
 from bert4keras_ext.layers.dense import Dense
+from bert4keras_ext.layers.dropout import Dropout
 from bert4keras_ext.layers.normalization import ScaleOffset
 
 
@@ -99,7 +100,7 @@ class GatedAttentionUnit(Layer):
             self.k_dense = self._dense("k_dense", key_size, self.activation)
             self.v_dense = self._dense("v_dense", units, self.activation)
         if attention_dropout:
-            self.dropout = keras.layers.Dropout(attention_dropout, dtype=self.dtype_policy)
+            self.dropout = Dropout(attention_dropout, dtype=self.dtype_policy)
 
     def _dense(self, name, units, activation=None):
         return Dense(

@@ -239,7 +239,7 @@ class Transformer(Blocks):
             arguments: keyword arguments of the call; of a Lambda, those of its function.
             **kwargs: of the constructor; ``name`` identifies the layer.
         """
-        if layer is Dropout and not self.dropout_rate:
+        if layer in (Dropout, keras.layers.Dropout) and not self.dropout_rate:
             return inputs
         is_attention = isinstance(layer, type) and issubclass(layer, ATTENTION)
         if is_attention and self.residual_attention_scores:
