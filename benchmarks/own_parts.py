@@ -5,7 +5,7 @@
 
 Ours takes turns with the same model in which one part is Keras' own; a ratio, Keras' / ours, is the
 median over pairs. The initializer is timed in building a model, narrow softmax in a forward pass of
-1 x 512 in mixed_bfloat16. What earned less than 3 % in a training step is gone: see README.md.
+1 x 512 in mixed_bfloat16. The parts that act in a training step: see README.md.
 """
 
 import argparse
