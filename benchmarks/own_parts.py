@@ -18,7 +18,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 import keras
 import tensorflow as tf
-from training_step import make_batch
+from training_step import bert_config, make_batch
 
 from bert4keras_ext.backend import set_precision, softmax
 from bert4keras_ext.models import blocks, build_transformer_model
@@ -28,14 +28,7 @@ SIZES = {"base": (4, 768), "tiny": (1, 24)}
 
 
 def make_encoder(size):
-    layers, hidden = SIZES[size]
-    config = {
-        "vocab_size": 21128, "hidden_size": hidden, "num_hidden_layers": layers,
-        "num_attention_heads": 12, "intermediate_size": 4 * hidden, "hidden_act": "gelu",
-        "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_dropout_prob": 0.1,
-        "attention_probs_dropout_prob": 0.1,
-    }  # fmt: skip
-    return build_transformer_model(config)
+    return build_transformer_model(bert_config(*SIZES[size]))
 
 
 def initializers(size):

@@ -34,15 +34,17 @@ SIZES = {"base": (12, 768), "tiny": (1, 24)}
 RULES = ("AdaFactor", "Lion", "Tiger", "LAMB")
 
 
-def make_model(size):
-    layers, hidden = SIZES[size]
-    config = {
+def bert_config(layers, hidden):
+    return {
         "vocab_size": 21128, "hidden_size": hidden, "num_hidden_layers": layers,
         "num_attention_heads": 12, "intermediate_size": 4 * hidden, "hidden_act": "gelu",
         "max_position_embeddings": 512, "type_vocab_size": 2, "hidden_dropout_prob": 0.1,
         "attention_probs_dropout_prob": 0.1,
     }  # fmt: skip
-    encoder = build_transformer_model(config)
+
+
+def make_model(size):
+    encoder = build_transformer_model(bert_config(*SIZES[size]))
     scores = keras.layers.Dense(2, dtype="float32")(encoder.output[:, 0])
     return keras.Model(encoder.inputs, scores)
 
