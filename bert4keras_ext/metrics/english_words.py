@@ -16,7 +16,7 @@ COMPOUNDS = {"cannot": 3, "d'ye": 1, "gimme": 3, "gonna": 3, "gotta": 3, "lemme"
 COMPOUNDS |= {"wanna": 3, "more'n": 4, "'tis": 2, "'twas": 2}
 # A word, its period, what closes the sentence, and the sign after it.
 SENTENCE_END = re.compile(
-    r"""(\S*)\.(?:["')\]}]*\s+|(?!["')\]}]*$)(?=[?!)";}\]*:@'({\[]))(?=(\S))"""
+    r"""(?<!\S)(\S*)\.(?:["')\]}]*\s+|(?!["')\]}]*$)(?=[?!)";}\]*:@'({\[]))(?=(\S))"""
 )
 ABBREVIATIONS = set(
     "adm ave bros co col corp dr ft gen inc jr lt ltd maj messrs mr mrs ms prof rep reps sen sr st "
@@ -38,7 +38,7 @@ def english_words(text):
     >>> english_words("st. john's, 1,980 (99%).")
     ['st.', 'john', "'s", ',', '1,980', '(', '99', '%', ')', '.']
     """
-    if text.isalnum():
+    if text.isalnum():  # most stretches of Chinese text
         return [text]
     return [word for sentence in _sentences(text) for word in _words(sentence)]
 
