@@ -38,7 +38,7 @@ def english_words(text):
     >>> english_words("st. john's, 1,980 (99%).")
     ['st.', 'john', "'s", ',', '1,980', '(', '99', '%', ')', '.']
     """
-    if text.isalnum():  # most stretches of Chinese text
+    if text.isalnum() and text not in COMPOUNDS:
         return [text]
     return [word for sentence in _sentences(text) for word in _words(sentence)]
 

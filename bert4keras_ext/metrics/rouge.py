@@ -42,8 +42,8 @@ def rouge(candidate, reference):
 
     Source: Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries".
     """
-    candidate = _sentences(as_tokens(candidate, "candidate"))
-    reference = _sentences(as_tokens(reference, "reference"))
+    candidate = _sentences(candidate, "candidate")
+    reference = _sentences(reference, "reference")
     if not candidate or not reference:
         return {name: {"r": 0.0, "p": 0.0, "f": 0.0} for name in NAMES}
     found, wanted = sum(candidate, []), sum(reference, [])
@@ -89,10 +89,11 @@ def rouge_corpus(candidates, references, progress=None):
     }
 
 
-def _sentences(tokens):
+def _sentences(text, name):
     """Lists of words, cut at full stops; a sentence of white space alone is one empty word."""
-    text = " ".join(map(str, tokens))
-    return [sentence.split() or [""] for sentence in text.split(".") if sentence]
+    spaced = " ".join(map(str, text if isinstance(text, str) else as_tokens(text, name)))
+    spaced = spaced.lower() if isinstance(text, str) else spaced
+    return [sentence.split() or [""] for sentence in spaced.split(".") if sentence]
 
 
 def _ngrams(words, n):

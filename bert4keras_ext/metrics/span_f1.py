@@ -19,8 +19,8 @@ def span_f1(predictions, references, labels=True, progress=None):
 
     Args:
         predictions: a list with one collection of spans a row. A span is a tuple, as
-            `(start, end, label)`, `(label, start, end)` or, without labels, `(start, end)`; the
-            label is its text. A span that stands twice in a row counts once.
+            `(start, end, label)` or, without labels, `(start, end)`; a label that is a text may
+            also stand first. A span that stands twice in a row counts once.
         references: the same, of the same length.
         labels: `False`: labels are left out of the comparison (where is there an entity?), and
             spans of one place count once.
@@ -73,7 +73,7 @@ def span_f1_report(predictions, references, progress=None):
         for counter, spans in ((right, found & wanted), (predicted, found), (expected, wanted)):
             counter.update(label for label, *_ in spans)
     counters = (right, predicted, expected)
-    names = sorted(predicted.keys() | expected.keys())
+    names = sorted(predicted.keys() | expected.keys(), key=str)
     report = {name: _ratios(*(counter[name] for counter in counters)) for name in names}
     micro = _ratios(*(sum(counter.values()) for counter in counters))
     ratios = ("precision", "recall", "f1")
@@ -106,13 +106,14 @@ def _spans(spans, labels, needs_labels, place):
 
 def _parted(span, place):
     """(label or None, (start, end)) of a span."""
-    if isinstance(span, (tuple, list)):
-        texts = [x for x in span if isinstance(x, str)]
-        places = tuple(int(x) for x in span if hasattr(x, "__index__"))
-        if len(places) == 2 and len(texts) <= 1 and len(span) == 2 + len(texts):
-            return (texts[0] if texts else None), places
+    parts = span.tolist() if hasattr(span, "tolist") else span
+    if isinstance(parts, (tuple, list)) and 2 <= len(parts) <= 3:
+        texts = [x for x in parts if isinstance(x, str)] or list(parts[2:])
+        places = [x for x in parts if not isinstance(x, str)][:2]
+        if len(texts) == len(parts) - 2 and all(hasattr(x, "__index__") for x in places):
+            return (texts[0] if texts else None), tuple(map(int, places))
     raise ValueError(
-        f"{place}: expected spans (start, end, label) of two whole numbers and a text, or "
+        f"{place}: expected spans (start, end, label) of two whole numbers and a label, or "
         f"(start, end), found {span!r:.80}"
     )
 
