@@ -72,7 +72,7 @@ def corpus_bleu(candidates, references, weights=WEIGHTS, smoothing=None, progres
     Example:
 
     >>> round(corpus_bleu(["今天天气很好", "再见"], ["今天天气好", ["再见了", "再见"]]), 4)
-    0.6148
+    0.4914
     """
     _check(weights, smoothing)
     check_same_length(candidates, references, ("candidates", "references"))

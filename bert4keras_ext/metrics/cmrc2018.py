@@ -33,7 +33,7 @@ def cmrc2018_score(predictions, data, strict=True, progress=None):
 
     of the best answer. Both are averaged over the questions and given in percent. The figures
     are those of the official script, but for English of more than one sentence, which it cuts by
-    a trained model (see `english_words`).
+    a trained model (see `english_words.py`).
 
     Args:
         predictions: dict {question id: text}, as the official prediction file holds it, or pairs.
@@ -162,12 +162,13 @@ def _answers(data):
         yield from data.items()
         return
     articles = data["data"] if isinstance(data, dict) else data
-    for article, place in _entries(articles, "data"):
+    for article, at_article in _entries(articles, "data"):
         paragraphs = article.get("paragraphs", [article])
-        for paragraph, place in _entries(paragraphs, f"{place}.paragraphs"):
-            for question, place in _entries(_of(paragraph, place, "qas"), f"{place}.qas"):
-                answers = _of(question, place, "answers")
-                yield _of(question, place, "id", "query_id"), _texts(answers, f"{place}.answers")
+        for paragraph, at_paragraph in _entries(paragraphs, f"{at_article}.paragraphs"):
+            questions = _of(paragraph, at_paragraph, "qas")
+            for question, place in _entries(questions, f"{at_paragraph}.qas"):
+                answers = _texts(_of(question, place, "answers"), f"{place}.answers")
+                yield _of(question, place, "id", "query_id"), answers
 
 
 def _entries(entries, place):
@@ -184,8 +185,8 @@ def _of(entry, place, *keys):
         if key in entry:
             return entry[key]
     raise ValueError(
-        f"{place}: expected the key {' or '.join(map(repr, keys))}, found {list(entry)}; fix: a file "
-        "in CMRC2018's or SQuAD's format, with answers"
+        f"{place}: expected the key {' or '.join(map(repr, keys))}, found {list(entry)}; fix: a "
+        "file in CMRC2018's or SQuAD's format, with answers"
     )
 
 

@@ -19,8 +19,8 @@ def webqa_score(predictions, answers, synonyms=(), strict=True, progress=None):
         precision = |R| / answers predicted,   recall = |R| / questions,   F1 = 2 p r / (p + r)
 
     Strict: an answer is right if it equals a correct one but for blanks and case. Fuzzy: also if
-    the two name the same thing: one of `synonyms`, or by a rule on their form, as
-    `"北京市"` and `"北京"`, `"《红楼梦》"` and `"红楼梦"`, `"第3个"` and `"3"` (see `FuzzyMatcher`).
+    the two name the same thing: one of `synonyms`, or by a rule on their form, as `"北京市"` and
+    `"北京"`, `"《红楼梦》"` and `"红楼梦"`, `"第3个"` and `"3"` (see `FuzzyMatcher`).
 
     Args:
         predictions: dict {question id: text, or list of texts}, or pairs; `""` or an empty list

@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 
 import pytest
 from hypothesis import given, settings
@@ -47,11 +48,7 @@ def test_by_brute_force(prediction, answers):
         return "".join(character for character in text.lower() if character not in "，。")
 
     def words(text):
-        text = plain(text)
-        return [
-            w
-            for w in text.replace("甲", " 甲 ").replace("乙", " 乙 ").replace("丙", " 丙 ").split()
-        ]
+        return re.findall("[甲乙丙]|a+", plain(text))
 
     def f1(answer):
         found, wanted = words(prediction), words(answer)

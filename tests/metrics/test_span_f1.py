@@ -42,7 +42,7 @@ def test_against_scikit_learn(rows):
     labels = [report[label]["f1"] for label in report if label in LABELS]
     assert not labels or abs(report["macro"]["f1"] - np.mean(labels)) < 1e-12
     bare = [[{span[:2] for span in spans} for spans in row] for row in rows]
-    check(span_f1(found, wanted, labels=False), vectors(bare, set(span[:2] for span in SPANS)))
+    check(span_f1(found, wanted, labels=False), vectors(bare, {span[:2] for span in SPANS}))
 
 
 @given(ROWS)
