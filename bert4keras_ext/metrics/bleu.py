@@ -5,7 +5,7 @@ import sys
 from collections import Counter
 
 from bert4keras_ext.metrics.progress import with_progress
-from bert4keras_ext.metrics.tokens import as_tokens, check_same_length
+from bert4keras_ext.metrics.tokens import as_tokens, check_same_length, in_row
 
 EPSILON = 0.1  # matches that method1 puts in place of none
 WEIGHTS = (0.25, 0.25, 0.25, 0.25)
@@ -79,10 +79,8 @@ def corpus_bleu(candidates, references, weights=WEIGHTS, smoothing=None, progres
     totals = [0] * (2 * len(weights) + 2)
     rows = list(zip(candidates, references))
     for row, (candidate, wanted) in enumerate(with_progress(rows, progress, "BLEU")):
-        try:
+        with in_row(row):
             counts = _counts(candidate, wanted, len(weights))
-        except (TypeError, ValueError) as error:
-            raise type(error)(f"row {row}: {error}") from None
         totals = [a + b for a, b in zip(totals, counts)]
     return _score(totals, weights, smoothing)
 

@@ -124,10 +124,10 @@ def evaluate_cmrc2018(prediction_path, data_path, strict=True, progress=None):
         evaluate_cmrc2018("predictions.json", "cmrc2018_dev.json")["f1"]
     """
     predictions, data = read_json(prediction_path), read_json(data_path)
-    if not isinstance(predictions, dict):
+    if not isinstance(predictions, dict) or isinstance(predictions.get("data"), list):
         raise ValueError(
             f"{prediction_path}: expected an object {{question id: answer}}, found "
-            f"{type(predictions).__name__}"
+            f"{predictions!r:.80}; fix: the file of predictions comes first, the data second"
         )
     return cmrc2018_score(predictions, data, strict, progress)
 

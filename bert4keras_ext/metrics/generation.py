@@ -3,7 +3,7 @@
 from bert4keras_ext.metrics.bleu import bleu
 from bert4keras_ext.metrics.progress import with_progress
 from bert4keras_ext.metrics.rouge import NAMES, rouge
-from bert4keras_ext.metrics.tokens import check_same_length
+from bert4keras_ext.metrics.tokens import check_same_length, in_row
 
 
 def generation_scores(candidates, references, smoothing="method1", progress=None):
@@ -34,8 +34,10 @@ def generation_scores(candidates, references, smoothing="method1", progress=None
     check_same_length(candidates, references, ("candidates", "references"))
     rows = list(zip(candidates, references))
     totals = dict.fromkeys((*NAMES, "bleu"), 0.0)
-    for candidate, reference in with_progress(rows, progress, "ROUGE and BLEU"):
-        for name, scores in rouge(candidate, reference).items():
+    for row, (candidate, reference) in enumerate(with_progress(rows, progress, "ROUGE and BLEU")):
+        with in_row(row):
+            found = rouge(candidate, reference)
+            totals["bleu"] += bleu(candidate, [reference], smoothing=smoothing)
+        for name, scores in found.items():
             totals[name] += scores["f"]
-        totals["bleu"] += bleu(candidate, [reference], smoothing=smoothing)
     return {name: value / len(rows) for name, value in totals.items()}

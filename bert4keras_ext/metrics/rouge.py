@@ -2,7 +2,7 @@
 
 from bert4keras_ext.data.common_sequences import longest_common_subsequence
 from bert4keras_ext.metrics.progress import with_progress
-from bert4keras_ext.metrics.tokens import as_tokens, check_same_length
+from bert4keras_ext.metrics.tokens import as_tokens, check_same_length, in_row
 
 NAMES = ("rouge-1", "rouge-2", "rouge-l")
 SMALL = 1e-8  # in the denominator of F, as the package has it: an F of 1 comes out as 1 - 5e-9
@@ -24,7 +24,7 @@ def rouge(candidate, reference):
 
     Args:
         candidate: what was generated; `str` (its lower-cased characters count as words) or a
-            list of tokens, which are taken as they are.
+            list of tokens (their case counts).
         reference: what was expected; the same.
 
     Returns:
@@ -79,8 +79,10 @@ def rouge_corpus(candidates, references, progress=None):
     check_same_length(candidates, references, ("candidates", "references"))
     rows = list(zip(candidates, references))
     totals = {name: {"r": 0.0, "p": 0.0, "f": 0.0} for name in NAMES}
-    for candidate, reference in with_progress(rows, progress, "ROUGE"):
-        for name, scores in rouge(candidate, reference).items():
+    for row, pair in enumerate(with_progress(rows, progress, "ROUGE")):
+        with in_row(row):
+            found = rouge(*pair)
+        for name, scores in found.items():
             for key, value in scores.items():
                 totals[name][key] += value
     return {

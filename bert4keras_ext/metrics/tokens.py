@@ -1,5 +1,7 @@
 """What generation metrics count: the characters of a Chinese text, or the tokens of a list."""
 
+from contextlib import contextmanager
+
 
 def as_tokens(text, name="text"):
     """Tokens of a text or of a list.
@@ -28,6 +30,15 @@ def as_tokens(text, name="text"):
             f"{text!r:.60}; fix: decode or tokenize it first"
         )
     return list(text)
+
+
+@contextmanager
+def in_row(number):
+    """Lets an error of what is done with a row say which one it was."""
+    try:
+        yield
+    except (TypeError, ValueError) as error:
+        raise type(error)(f"row {number}: {error}") from None
 
 
 def check_same_length(candidates, references, names):

@@ -82,7 +82,7 @@ def _predicted(value):
 
 
 def _is_right(predicted, correct, is_same):
-    return any(is_same(a, b) for a in predicted for b in correct if normal_form(b))
+    return any(is_same(a, b) for a in predicted for b in correct)
 
 
 def _is_same(predicted, correct):

@@ -16,6 +16,7 @@ from tests.shared import shared
 CASES = [
     ("踢爆", ["踢爆"], 1, 1),
     ("踢爆。", ["《踢爆》"], 1, 1),
+    (" 踢爆\n", ["踢爆"], 1, 1),
     ("4分钟", ["5分钟"], 2 * 2 / 6, 0),
     ("", ["踢爆"], 0, 0),
     ("", ["踢爆", ""], 0, 1),
@@ -148,6 +149,8 @@ def test_files(tmp_path):
     found.write_text('["甲", "乙"]')
     with pytest.raises(ValueError, match=r"found.json: expected an object \{question id: answer\}"):
         evaluate_cmrc2018(found, data)
+    with pytest.raises(ValueError, match="data.json: .* the file of predictions comes first"):
+        evaluate_cmrc2018(data, found)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The four figures are the means of what they are made of."""
 
 import numpy as np
+import pytest
 
 from bert4keras_ext.metrics import bleu, generation_scores, rouge
 from tests.metrics.texts import pairs
@@ -19,3 +20,10 @@ def test_means_of_f_and_of_sentence_bleu():
 
 def test_tokens():
     assert generation_scores([["a", "b", "c", "d"]], [["a", "b", "c", "d"]])["bleu"] == 1
+
+
+def test_bad_rows_are_named():
+    with pytest.raises(TypeError, match="row 1: reference: expected a text .* found NoneType"):
+        generation_scores(["好", "好"], ["好", None])
+    with pytest.raises(ValueError, match="found 1 and 2"):
+        generation_scores(["好"], ["好", "好"])

@@ -99,6 +99,7 @@ def test_tokens_may_be_anything():
         (lambda: rouge(3, "好"), TypeError, "candidate: expected a text .* found int: 3"),
         (lambda: rouge("好", b"x"), TypeError, "reference: expected a text .* found bytes"),
         (lambda: rouge_corpus(["好"], ["好", "坏"]), ValueError, "found 1 and 2; fix"),
+        (lambda: rouge_corpus(["好", None], ["好"] * 2), TypeError, "row 1: candidate: expected"),
         (lambda: rouge_corpus([], []), ValueError, "at least one row, found no candidates"),
         (lambda: rouge_corpus("好", ["好"]), TypeError, "candidates: expected a list .* found str"),
     ],
