@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "bert4keras_ext"
 # From the ground up. A folder may import its own floor and those below it.
 FLOORS = [
     {"backend", "tokenizers", "data", "numerics", "_version", "_old_names"},
-    {"layers", "losses", "optimizers", "metrics"},
+    {"layers", "losses", "optimizers", "metrics", "generation"},
     {"models", "checkpoints"},
-    {"training", "generation"},
+    {"training"},
     {"serving", "legacy", "snippets"},
 ]
 # Where `tensorflow` may be imported: anywhere in the file, or inside functions only.
