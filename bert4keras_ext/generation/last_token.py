@@ -118,12 +118,11 @@ class LastToken:
                 f"received {len(inputs)}"
             )
         arrays = [_array(x, tensor) for x, tensor in zip(inputs, wanted)]
-        if len({len(array) for array in arrays}) > 1 or 0 in (
-            size for x in arrays for size in x.shape
-        ):
+        shapes = [array.shape for array in arrays]
+        if len({shape[0] for shape in shapes}) > 1 or any(0 in shape for shape in shapes):
             raise ValueError(
                 "expected arrays of as many rows each, and of one position at least; received the "
-                f"shapes {[x.shape for x in arrays]}. Without a prompt give the decoder a start_id"
+                f"shapes {shapes}. Without a prompt give the decoder a start_id"
             )
         return arrays
 
