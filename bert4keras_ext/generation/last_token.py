@@ -75,10 +75,13 @@ class LastToken:
         arrays = self._arrays(inputs)
         xla = jit_compile()
         self._forget_programs_of_other_layers()
-        if xla or keras.backend.backend() == "jax":
+        backend = keras.backend.backend()
+        if backend == "jax" or (xla and backend == "tensorflow"):
             if self._padding is None:
                 self._padding = Padding(self.model)
-            return self._padding.run(lambda *filled: self._run(xla, *filled), arrays, self._all)
+            # Without compiling it a model runs well on TensorFlow, on JAX slower than it compiles.
+            trial = self._last if backend == "tensorflow" else None
+            return self._padding.run(lambda *filled: self._run(xla, *filled), arrays, trial)
         return self._run(xla, arrays, 0)
 
     predict_on_batch = predict
@@ -91,10 +94,8 @@ class LastToken:
 
     def _last(self, arrays, padding):
         """The outputs `padding` places before the end, as float32."""
-        return tree.map_structure(lambda x: _at(x, padding), self._all(arrays))
-
-    def _all(self, arrays):
-        return self.model(tree.pack_sequence_as(self.model.input, arrays), training=False)
+        outputs = self.model(tree.pack_sequence_as(self.model.input, arrays), training=False)
+        return tree.map_structure(lambda x: _at(x, padding), outputs)
 
     def _forget_programs_of_other_layers(self):
         """LoRA and quantization replace weights, of which a program that is there knows nothing."""
