@@ -60,6 +60,14 @@ def test_checkpoints_know_no_models():
         )
 
 
+def test_generation_knows_no_models_and_no_layers():
+    ground = FLOORS[0] | {"generation"}
+    for path in (PACKAGE / "generation").rglob("*.py"):
+        for name, _ in imports(parsed(path)):
+            parts = name.split(".")
+            assert parts[0] != "bert4keras_ext" or parts[1] in ground, f"{path.name}: {name}"
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
 def test_tensorflow_is_imported_where_it_belongs_and_late(path):
     tree = parsed(path)

@@ -5,6 +5,7 @@ Nothing here knows a model; ``bert4keras_ext.models.generate`` brings both toget
 
 from bert4keras_ext.generation.beam import BeamSearch
 from bert4keras_ext.generation.constraints import ExtractiveNgrams, PrefixTree
+from bert4keras_ext.generation.decoder import AutoRegressiveDecoder
 from bert4keras_ext.generation.processors import (
     ForbiddenTokens,
     MinNewTokens,
@@ -16,6 +17,7 @@ from bert4keras_ext.generation.search import Generated, Search, advance, begin
 from bert4keras_ext.generation.voting import Votes
 
 __all__ = [
+    "AutoRegressiveDecoder",
     "BeamSearch",
     "ExtractiveNgrams",
     "ForbiddenTokens",
