@@ -257,6 +257,7 @@ class Step(_Run):
 
     def __init__(self, model, tokens, parents, count, fixed, cache, width):
         super().__init__(model)
+        tokens = ops.reshape(tokens, (-1, width))  # says the width to the compiler
         self.fixed, self.pairs = fixed, dict(cache["pairs"])
         self.count, self.width = count, width
         self.index = count * self.width

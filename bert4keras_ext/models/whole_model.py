@@ -7,6 +7,7 @@ ways of their own), and what the cached way is tested against.
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.tensors import slice_written
 from bert4keras_ext.models.graph import BY_TOKEN, Graph
 
 
@@ -34,7 +35,7 @@ class WholeModel:
         written = cache["tokens"]
         if parents is not None:
             written = ops.take_along_axis(written, parents[..., None], axis=1)
-        written = ops.slice_update(written, (0, 0, count), tokens[..., None])
+        written = slice_written(written, (0, 0, count), tokens[..., None])
         return self._logits(written, count + 1, fixed, width), {"tokens": written}
 
     def _ids(self, inputs):
