@@ -25,6 +25,7 @@ SogouQA's scorer reads) for each file that is scored on, and the state that --re
 Source: article 7148.
 """
 
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
 import reading_flags
 from reading_flags import program
 

@@ -19,8 +19,9 @@ Under --out: best.weights.h5, results.json, curve.png, FILE_predict.json (for th
 {id: answer}) for each file that is scored on, and the state that --resume goes on from.
 """
 
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
 import reading_flags
-from reading_flags import checks, flags, program
+from reading_flags import checks, program
 
 # ---- config ---------------------------------------------------------------------------------
 
