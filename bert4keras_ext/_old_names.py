@@ -72,8 +72,7 @@ OLD_NAMES = {
         "piecewise_linear": "optimizers.extend_with_piecewise_linear_lr, or training.WarmupDecay",
     },
     "snippets": {
-        "AutoRegressiveDecoder": "no generation is here yet, loop over model.predict_on_batch",
-        "BeamSearch": "no generation is here yet, loop over model.predict_on_batch",
+        "BeamSearch": "snippets.AutoRegressiveDecoder and its beam_search",
         "Progress": "tqdm.tqdm",
         "WebServing": "no serving is here yet, a web framework around model.predict_on_batch",
         "get_all_attributes": "vars(module)",

@@ -24,9 +24,11 @@ from bert4keras_ext.data.text import (
 
 # Scripts do `from bert4keras.snippets import open`; the package itself never shadows the builtin.
 from bert4keras_ext.data.textfile import TextFile as open
+from bert4keras_ext.generation.decoder import AutoRegressiveDecoder
 from bert4keras_ext.numerics import ViterbiDecoder
 
 __all__ = [
+    "AutoRegressiveDecoder",
     "DataGenerator",
     "ViterbiDecoder",
     "convert_to_str",

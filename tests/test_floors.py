@@ -9,9 +9,9 @@ PACKAGE = Path(__file__).resolve().parents[1] / "bert4keras_ext"
 # From the ground up. A folder may import its own floor and those below it.
 FLOORS = [
     {"backend", "tokenizers", "data", "numerics", "_version", "_old_names"},
-    {"layers", "losses", "optimizers", "metrics"},
+    {"layers", "losses", "optimizers", "metrics", "generation"},
     {"models", "checkpoints"},
-    {"training", "generation"},
+    {"training"},
     {"serving", "legacy", "snippets"},
 ]
 # Where `tensorflow` may be imported: anywhere in the file, or inside functions only.
@@ -58,6 +58,14 @@ def test_checkpoints_know_no_models():
         assert not any(
             name.startswith("bert4keras_ext.models") for name, _ in imports(parsed(path))
         )
+
+
+def test_generation_knows_no_models_and_no_layers():
+    ground = FLOORS[0] | {"generation"}
+    for path in (PACKAGE / "generation").rglob("*.py"):
+        for name, _ in imports(parsed(path)):
+            parts = name.split(".")
+            assert parts[0] != "bert4keras_ext" or parts[1] in ground, f"{path.name}: {name}"
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
