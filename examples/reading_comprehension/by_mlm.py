@@ -142,8 +142,7 @@ def main(args):
     with clear_errors():
         train, dev = passages.load_splits(args)
         rows, dev_rows = reading.flat(train), reading.flat(dev)
-        texts = (passages.with_commas(t) for r in rows for t in (r.question, *dict(r.passages)))
-        model, tokenizer = slot_model(args, texts)
+        model, tokenizer = slot_model(args, passages.texts_of(rows))
     batches = Slots(rows, tokenizer, args)
     guesses = passages.random_spans(rows, dev_rows)
 

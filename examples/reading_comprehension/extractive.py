@@ -60,6 +60,7 @@ from checks import clear_errors
 
 from bert4keras_ext.data import BucketedGenerator, read_squad, sliding_windows
 from bert4keras_ext.layers import GlobalPointer
+from bert4keras_ext.metrics import cmrc2018_score
 from bert4keras_ext.training import KeepBest
 
 # ---- data -----------------------------------------------------------------------------------
@@ -151,8 +152,6 @@ def answers_of(questions, votes):
 
 def score(predictions, questions):
     """EM and F1 in percent, of {id: answer}."""
-    from bert4keras_ext.metrics import cmrc2018_score
-
     references = {row.id: [text for text, _ in row.answers] for row in questions}
     scores = cmrc2018_score({row.id: predictions[row.id] for row in questions}, references)
     return {"em": scores["em"], "f1": scores["f1"]}
