@@ -24,12 +24,13 @@ class WholeModel:
         logits = self.graph.tensors[self.graph.logits]
         self.predictor = keras.Model(model.inputs, logits)
 
-    def prefill(self, inputs, lengths, capacity, width, source_lengths=None):
-        batch = ops.shape(lengths)[0]
+    def prefill(self, inputs, lengths, source_lengths=None):
         fixed = {"lengths": lengths, "inputs": {str(i): inputs[x] for i, x in self._ids(inputs)}}
-        tokens = ops.zeros((batch, width, capacity), "int32")
-        logits = self._logits(tokens[:, :1], 0, fixed, 1)
-        return logits, fixed, {"tokens": tokens}
+        nothing = ops.zeros((ops.shape(lengths)[0], 1, 1), "int32")
+        return self._logits(nothing, 0, fixed, 1), fixed
+
+    def empty_cache(self, fixed, capacity, width):
+        return {"tokens": ops.zeros((ops.shape(fixed["lengths"])[0], width, capacity), "int32")}
 
     def step(self, tokens, parents, count, fixed, cache, width):
         written = cache["tokens"]
