@@ -8,6 +8,7 @@ import argparse
 import contextlib
 import errno
 import math
+import os
 import sys
 import tempfile
 from itertools import islice
@@ -68,6 +69,20 @@ def make_folder(path):
             f"--out {path}: expected a folder that can be made and written, found: "
             f"{error.strerror}; pass another one"
         ) from error
+
+
+def find_file(folder, names, needed=True):
+    """The path of the first of these files that there is; None if it may be missing."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"no data folder {folder}: pass --data FOLDER with {names[0]}")
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    if needed:
+        raise FileNotFoundError(
+            f"no {' or '.join(names)} in {folder}: found {sorted(os.listdir(folder))}"
+        )
+    return None
 
 
 def check_text(path):

@@ -96,10 +96,11 @@ def make_rows(number, seed=0):
 
 def _sentence(label, rng):
     other = rng.choice([field for field in LABELS if field != label])
-    return rng.choice(TEMPLATES).format(yes=_report(label, rng), no=_report(other, rng))
+    return rng.choice(TEMPLATES).format(yes=make_report(label, rng), no=make_report(other, rng))
 
 
-def _report(field, rng):
+def make_report(field, rng):
+    """A subject of this field and what happened to it."""
     subjects, events = rng.choice(REPORTS[field])
     return rng.choice(subjects) + rng.choice(events)
 
@@ -109,7 +110,7 @@ def make_pairs(number, seed=0):
     rng, rows = random.Random(seed), []
     for place in range(number):
         field, other = rng.sample(list(LABELS), 2)
-        reports = _report(field, rng), _report(other, rng)
+        reports = make_report(field, rng), make_report(other, rng)
         is_same = place % 2
         first, second = (
             rng.choice(TEMPLATES).format(yes=yes, no=no)

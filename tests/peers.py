@@ -5,6 +5,10 @@ beside a digest of the folder: as long as we write the same, byte for byte, it h
 of what is written, in an environment that has the libraries (torch, transformers<5, pytorch-crf):
 
     B4K_RECORD_PEERS=1 python -m pytest tests/models tests/layers -k "transformers or pytorch"
+
+and, where rouge and nltk (with its punkt_tab data) are installed:
+
+    B4K_RECORD_PEERS=1 python -m pytest tests/metrics
 """
 
 import hashlib

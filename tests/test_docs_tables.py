@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bert4keras_ext import layers, losses, numerics
+from bert4keras_ext import layers, losses, metrics, numerics
 from tests.test_docs import blocks
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
@@ -63,7 +63,7 @@ def used_in(code):
     return names | {node.attr for node in nodes if isinstance(node, ast.Attribute)}
 
 
-@pytest.mark.parametrize("module", [layers, losses, numerics], ids=lambda m: m.__name__)
+@pytest.mark.parametrize("module", [layers, losses, metrics, numerics], ids=lambda m: m.__name__)
 def test_all_public_names_are_listed(module):
     text = page_of(module).read_text(encoding="utf-8")
     assert [name for name in module.__all__ if f"`{name}`" not in text] == []

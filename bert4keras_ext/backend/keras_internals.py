@@ -72,6 +72,7 @@ PRIVATE_NAMES = (
         "checkpoints/keras_weights.py by weights_in_files: Keras' names in .weights.h5",
     ),
     ("keras.src.saving.saving_lib", "H5IOStore", "checkpoints/keras_weights.py, the same"),
+    ("keras.src.ops.symbolic_arguments:SymbolicArguments", "fill_in", "models/graph.py, the same"),
     ("keras.layers:Layer", "_flatten_layers", "all_layers_of and sublayers: layers in layers"),
     ("keras.layers:Flatten()", "_trainable_variables", "layers/parts.py by freezable_weights"),
     ("keras.src.backend.common.tensor_attributes", "get_tensor_attr", "layers/methods.py: marks"),
@@ -248,6 +249,31 @@ def maker_of(tensor):
     nodes = history.operation._inbound_nodes
     inputs = nodes[history.node_index].input_tensors if nodes else []
     return history.operation, history.tensor_index, inputs
+
+
+def graph_nodes(model):
+    """[(operation, arguments, output tensors)] of a functional model, in an order of execution.
+
+    ``arguments`` has ``keras_tensors`` and ``fill_in({id: value}) -> args, kwargs``. None for a
+    model that is not functional. Keras keeps the nodes to itself, and its one public walk over
+    them, ``clone_model``, does not let values in.
+    """
+    model = getattr(model, "_functional", None) or model  # within a Sequential
+    by_depth = getattr(model, "_nodes_by_depth", None)
+    if by_depth is None:
+        return None
+    nodes = [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
+    return [
+        (node.operation, node.arguments, node.outputs)
+        for node in nodes
+        if node.operation is not None and not node.is_input
+    ]
+
+
+def layer_of_input(tensor):
+    """The name of the layer whose output a symbolic tensor is: an input's, that of the input."""
+    history = getattr(tensor, "_keras_history", None)
+    return tensor.name if history is None else history.operation.name
 
 
 def logits_of(tensor):

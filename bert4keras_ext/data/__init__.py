@@ -33,6 +33,12 @@ from bert4keras_ext.data.pseudo_summaries import (
     summary_sentences,
 )
 from bert4keras_ext.data.readers import RowError, read_jsonl, read_table, write_jsonl
+from bert4keras_ext.data.reading_comprehension import (
+    PassagesQuestion,
+    SpanQuestion,
+    read_squad,
+    read_webqa,
+)
 from bert4keras_ext.data.shuffle import shuffle_stream
 from bert4keras_ext.data.summary_pairs import PseudoSummaryGenerator
 from bert4keras_ext.data.text import (
@@ -46,14 +52,18 @@ from bert4keras_ext.data.text import (
     truncate_sequences,
 )
 from bert4keras_ext.data.textfile import TextFile
+from bert4keras_ext.data.windows import Window, sliding_windows
 
 __all__ = [
     "BucketedGenerator",
     "DataGenerator",
     "ParallelError",
+    "PassagesQuestion",
     "PseudoSummaryGenerator",
     "RowError",
+    "SpanQuestion",
     "TextFile",
+    "Window",
     "as_keras_batch",
     "bucket_batches",
     "bucket_length",
@@ -73,11 +83,14 @@ __all__ = [
     "read_labels",
     "read_pairs",
     "read_sentences",
+    "read_squad",
     "read_sts",
     "read_table",
     "read_tnews",
+    "read_webqa",
     "sequence_padding",
     "shuffle_stream",
+    "sliding_windows",
     "softmax",
     "strQ2B",
     "string_matching",

@@ -8,14 +8,18 @@ from bert4keras_ext.backend.positions import apply_rotary_position_embeddings
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.base import Layer
-from bert4keras_ext.layers.cache import readable, write_to_cache
+from bert4keras_ext.layers.cache import (
+    averages,
+    in_form_of,
+    pairs_of,
+    places_of,
+    products,
+    readable_in,
+    write_to_cache,
+)
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
-from bert4keras_ext.layers.relative_attention import (
-    relative_context,
-    relative_scores,
-    vectors_of_pairs,
-)
+from bert4keras_ext.layers.relative_attention import relative_context, relative_scores
 
 
 def rotate(x, rotary, scale=None):
@@ -118,10 +122,17 @@ class MultiHeadAttention(Layer):
         key_rotary: the same for K, where keys stand at other places than queries.
         value_rotary: the same for V; None does not turn it.
         relative_values: r of the output, (..., head_size); None is ``relative_embeddings``.
-        cache, cache_index: what decoding token by token keeps: the pair of ``cache.empty_cache``,
-            and the place of the first query in it, an int tensor. The queries' own keys and values
-            are written there, and each query looks at all places up to its own. Masks and biases
-            then count the places of the cache as keys, ``rotary`` those of the queries.
+        cache, cache_index: what decoding token by token keeps: a pair of ``cache.empty_cache``, or
+            a list of pairs, and the place in the last of them of the first query, an int tensor.
+            The queries' own keys and values are written there; without an index none are (the
+            encoder's, in cross-attention). Masks and biases then count the places of the cache as
+            keys, ``rotary`` those of the queries.
+        visible_places: bool (batch or 1, query, places): which places of the cache each query looks
+            at; None is all up to its own, or without an index all.
+        position_ids, key_position_ids: (batch or 1, query) and (batch or 1, places), where the
+            places of the cache are not the positions; what ``relative_embeddings`` as a table
+            needs.
+        return_cache: without a cache, return one of the keys and values.
 
     Output: (batch, query, out_dim); with ``return_attention_scores`` also the scaled scores
     before bias and mask, (batch, heads, query, key); with a cache, last, the new cache.
@@ -218,43 +229,49 @@ class MultiHeadAttention(Layer):
         relative_values=None,
         cache=None,
         cache_index=None,
+        visible_places=None,
+        position_ids=None,
+        key_position_ids=None,
+        return_cache=False,
         training=None,
     ):
-        if cache is not None:
-            allowed = mask_of_keys(query, query, None, key_mask, value_mask)
-            return self._with_cache(
-                query, cache, cache_index, allowed, attention_bias, residual_scores,
-                position_bias, relative_embeddings, rotary, value_rotary, relative_values,
-            )  # fmt: skip
         in_list = isinstance(query, (list, tuple))
         masks = three_masks(mask, query_mask, key_mask, value_mask, in_list)
         if in_list:
             query, key, value = three_inputs(query)
+        relative_values = relative_embeddings if relative_values is None else relative_values
+        if cache is not None:
+            allowed, ids = (
+                mask_of_keys(query, query, None, *masks[1:]), (position_ids, key_position_ids)
+            )  # fmt: skip
+            return self._with_cache(
+                query, cache, cache_index, visible_places, allowed, attention_bias, residual_scores,
+                position_bias, relative_embeddings, rotary, value_rotary, relative_values, ids,
+            )  # fmt: skip
         allowed = mask_of_keys(key, value, *masks)
         key = query if key is None else key
         value = key if value is None else value
-        scores = self.attention_scores(
-            query, key, position_bias, relative_embeddings, rotary, key_rotary
+        keys = self.keys(key, rotary if key_rotary is None else key_rotary)
+        values = self.values(value, value_rotary)
+        scores = self._scores(
+            self.queries(query, rotary), [keys], position_bias, relative_embeddings
         )
         biased = scores if residual_scores is None else scores + residual_scores
         weights = attention_normalize(biased, allowed, self.normalization, attention_bias, training)
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
-        if relative_values is None:
-            relative_values = relative_embeddings
-        outputs = self.o(self.context(weights, value, relative_values, value_rotary))
-        return (outputs, scores) if self.return_attention_scores else outputs
+        outputs = self.o(self._averages(weights, [values], relative_values))
+        return self._outputs(outputs, scores, (keys, values) if return_cache else None)
 
-    def attention_scores(
-        self, query, key,
-        position_bias=None, relative_embeddings=None, rotary=None, key_rotary=None,
-    ):  # fmt: skip
-        """Scaled scores: (batch, heads, query, key)."""
+    def _outputs(self, outputs, scores, cache):
+        more = [scores] if self.return_attention_scores else []
+        more += [] if cache is None else [cache]
+        return (outputs, *more) if more else outputs
+
+    def attention_scores(self, query, key, rotary=None, key_rotary=None):
+        """Scaled scores of contents, without biases: (batch, heads, query, key)."""
         key_rotary = rotary if key_rotary is None else key_rotary
-        return self._scores(
-            self.queries(query, rotary), self.keys(key, key_rotary),
-            position_bias, relative_embeddings,
-        )  # fmt: skip
+        return self._scores(self.queries(query, rotary), [self.keys(key, key_rotary)])
 
     @property
     def scale(self):
@@ -279,52 +296,50 @@ class MultiHeadAttention(Layer):
         value = self.by_head(self.v(value))
         return value if rotary is None else rotate(value, rotary)
 
-    def _scores(self, query, key, position_bias=None, relative_embeddings=None):
-        # TensorFlow transposes within the product.
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    def _scores(self, query, keys, position_bias=None, relative_embeddings=None, ids=(None, None)):
+        """Scaled scores: (batch, heads, query, key) for the keys of a list, joined."""
+        scores = products(query, keys)
         if relative_embeddings is not None:
             relative = ops.cast(relative_embeddings, query.dtype)
-            scores = scores + relative_scores(query, relative, ops.shape(key)[2])
+            scores = scores + relative_scores(query, relative, ops.shape(scores)[-1], *ids)
         if position_bias is not None:
             bias = ops.cast(position_bias, scores.dtype)
             scores = scores + (bias * self.scale if self.attention_scale else bias)
         return scores
 
-    def context(self, weights, value, relative_values=None, value_rotary=None):
+    def _averages(self, weights, values, relative_values=None, ids=(None, None)):
         """Averages of the values, heads joined: (batch, query, heads * head_size)."""
-        return self._averages(weights, self.values(value, value_rotary), relative_values)
-
-    def _averages(self, weights, value, relative_values=None):
-        context = ops.matmul(weights, value)  # (batch, heads, query, size)
+        context = averages(weights, values)  # (batch, heads, query, size)
         if relative_values is not None:
             relative_values = ops.cast(relative_values, weights.dtype)
-            context = context + relative_context(weights, relative_values)
+            context = context + relative_context(weights, relative_values, *ids)
         context = ops.transpose(context, (0, 2, 1, 3))
         length = ops.shape(context)[1]
         return ops.reshape(context, (-1, length, self.heads * self.head_size))
 
     def _with_cache(
-        self, query, cache, index, mask, attention_bias, residual_scores,
-        position_bias, relative_embeddings, rotary, value_rotary, relative_values,
+        self, query, cache, index, places, allowed, attention_bias, residual_scores,
+        position_bias, relative_embeddings, rotary, value_rotary, relative_values, ids,
     ):  # fmt: skip
-        """Self-attention of places ``index``, ``index + 1`` ... to all that is in the cache."""
-        keys, values = self.keys(query, rotary), self.values(query, value_rotary)
-        cache = write_to_cache(cache, keys, values, index)
-        keys, values = (ops.cast(x, keys.dtype) for x in cache)
-        if relative_embeddings is not None and len(relative_embeddings.shape) == 2:
-            relative_embeddings = vectors_of_pairs(
-                relative_embeddings,
-                index + ops.arange(ops.shape(query)[1]),
-                ops.arange(ops.shape(keys)[2]),
-            )
-        scores = self._scores(self.queries(query, rotary), keys, position_bias, relative_embeddings)
+        """Attention of a few queries to all that is in the cache, and with an index themselves."""
+        pairs, length = pairs_of(cache), ops.shape(query)[1]
+        if index is not None:
+            own = self.keys(query, rotary), self.values(query, value_rotary)
+            pairs[-1] = write_to_cache(pairs[-1], *own, index)
+            places = readable_in(pairs, length, index) if places is None else places
+        queries = self.queries(query, rotary)
+        keys, values = ([ops.cast(x, queries.dtype) for x in part] for part in zip(*pairs))
+        if ids[0] is None and index is not None:  # the places are the positions
+            total = sum(ops.shape(key)[2] for key in keys)
+            before = total - ops.shape(keys[-1])[2]
+            ids = (before + index + ops.arange(length))[None], ops.arange(total)[None]
+        scores = self._scores(queries, keys, position_bias, relative_embeddings, ids)
         biased = scores if residual_scores is None else scores + residual_scores
-        places = readable(ops.shape(query)[1], ops.shape(keys)[2], index)
-        bias = restricted(attention_bias, places, len(scores.shape))
-        weights = attention_normalize(biased, mask, self.normalization, bias, False)
-        relative_values = relative_embeddings if relative_values is None else relative_values
-        outputs = self.o(self._averages(weights, values, relative_values))
-        return (outputs, scores, cache) if self.return_attention_scores else (outputs, cache)
+        if places is not None:
+            attention_bias = restricted(attention_bias, places, len(scores.shape))
+        weights = attention_normalize(biased, allowed, self.normalization, attention_bias, False)
+        outputs = self.o(self._averages(weights, values, relative_values, ids))
+        return self._outputs(outputs, scores, in_form_of(cache, pairs))
 
     def split_heads(self, x):
         """(batch, length, heads * size) -> (batch, length, heads, size)."""
@@ -346,10 +361,10 @@ class MultiHeadAttention(Layer):
             query_shape, key_shape, _ = three_inputs(query_shape)
         outputs = [(*query_shape[:-1], self.out_dim)]
         if self.return_attention_scores:
-            length = cache_shape[0][2] if cache_shape else (key_shape or query_shape)[1]
+            length = places_of(cache_shape) if cache_shape else (key_shape or query_shape)[1]
             outputs.append((query_shape[0], self.heads, query_shape[1], length))
         if cache_shape:
-            outputs.append(tuple(tuple(shape) for shape in cache_shape))
+            outputs.append(cache_shape)
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def get_config(self):

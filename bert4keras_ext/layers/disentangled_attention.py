@@ -7,6 +7,7 @@ from bert4keras_ext.backend.positions import log_bucket_table, log_buckets
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.attention import MultiHeadAttention
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.cache import joined, products
 from bert4keras_ext.layers.dropout import Dropout
 
 TERMS = ("c2p", "p2c")
@@ -110,6 +111,10 @@ class DisentangledAttention(MultiHeadAttention):
         relative_embeddings=None,
         position_ids=None,
         key_position_ids=None,
+        cache=None,
+        cache_index=None,
+        visible_places=None,
+        return_cache=False,
         training=None,
     ):
         table = relative_embeddings
@@ -120,7 +125,9 @@ class DisentangledAttention(MultiHeadAttention):
         key_ids = position_ids if key_position_ids is None else key_position_ids
         return super().call(
             query, key, value, mask, query_mask, key_mask, value_mask, attention_bias,
-            residual_scores, relative_embeddings=(table, position_ids, key_ids), training=training,
+            residual_scores, relative_embeddings=(table, position_ids, key_ids), cache=cache,
+            cache_index=cache_index, visible_places=visible_places, position_ids=position_ids,
+            key_position_ids=key_ids, return_cache=return_cache, training=training,
         )  # fmt: skip
 
     def _check_table(self, shape, dim):
@@ -130,33 +137,38 @@ class DisentangledAttention(MultiHeadAttention):
                 f"{(2 * self.span, dim)}, received {shape}"
             )
 
-    def attention_scores(self, query, key, position_bias, relative_embeddings, *rotary):
-        table, query_ids, key_ids = relative_embeddings
-        query, key = self._heads_first(self.q(query)), self._heads_first(self.k(key))
-        scale = (self.key_size * (1 + len(self.terms))) ** -0.5 if self.attention_scale else 1.0
-        query = query * scale
-        scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+    @property
+    def scale(self):
+        return (self.key_size * (1 + len(self.terms))) ** -0.5 if self.attention_scale else 1.0
+
+    def queries(self, query, rotary=None):
+        return self.by_head(self.q(query)) * self.scale
+
+    def keys(self, key, rotary=None):
+        return self.by_head(self.k(key))
+
+    def _scores(self, query, keys, position_bias=None, relative_embeddings=None, ids=(None, None)):
+        table, query_ids, key_ids = relative_embeddings or (None, None, None)
+        scores = products(query, keys)
         if table is None:
             return scores
+        key = joined(keys)
+        if query_ids is None:
+            query_ids, key_ids = ids
         rows = None if query_ids is None else self._rows_of_pairs(query_ids, key_ids)
         if "c2p" in self.terms:
             vectors = self._vectors(table, self.position_k or self.k)
             scores = scores + self._positional(query, vectors, ops.shape(key)[2], 1, rows)
         if "p2c" in self.terms:
-            vectors = self._vectors(table, self.position_q or self.q) * scale
+            vectors = self._vectors(table, self.position_q or self.q) * self.scale
             rows = None if rows is None else ops.transpose(rows, (0, 2, 1))
             of_keys = self._positional(key, vectors, ops.shape(query)[2], -1, rows)
             scores = scores + ops.transpose(of_keys, (0, 1, 3, 2))
         return scores
 
-    def _heads_first(self, x):
-        """(batch, length, heads * key_size) -> (batch, heads, length, key_size)."""
-        x = ops.reshape(x, (-1, ops.shape(x)[1], self.heads, self.key_size))
-        return ops.transpose(x, (0, 2, 1, 3))
-
     def _vectors(self, table, projection):
         """(2 * span, dim) -> (heads, size, 2 * span)."""
-        return ops.transpose(self._heads_first(projection(table)[None])[0], (0, 2, 1))
+        return ops.transpose(self.by_head(projection(table)[None])[0], (0, 2, 1))
 
     def _positional(self, x, vectors, count, sign, rows=None):
         """Products of x with the vectors of the distances to ``count`` others.
@@ -187,11 +199,8 @@ class DisentangledAttention(MultiHeadAttention):
             distances = log_buckets(distances, self.buckets, self.max_distance)
         return ops.clip(distances, -self.span, self.span - 1) + self.span
 
-    def compute_output_shape(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
-        return super().compute_output_shape(query_shape, key_shape)  # there is no cache
-
-    def context(self, weights, value, *positions):
-        return super().context(weights, value)  # positions act on the scores only
+    def _averages(self, weights, values, *positions):
+        return super()._averages(weights, values)  # positions act on the scores only
 
     def get_config(self):
         return {

@@ -4,11 +4,20 @@ import keras
 from keras import ops
 
 from bert4keras_ext.backend.activations import get_activation, serialize_activation
-from bert4keras_ext.backend.masking import attention_normalize, check_normalization
+from bert4keras_ext.backend.masking import attention_normalize, check_normalization, restricted
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.attention import mask_of_keys, rotate, three_inputs, three_masks
 from bert4keras_ext.layers.base import Layer
+from bert4keras_ext.layers.cache import (
+    averages,
+    in_form_of,
+    pairs_of,
+    places_of,
+    products,
+    readable_in,
+    write_to_cache,
+)
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
 from bert4keras_ext.layers.normalization import ScaleOffset
@@ -47,9 +56,11 @@ class GatedAttentionUnit(Layer):
         rotary: sin and cos by turns, (batch or 1, length, key_size): turns Q and K; see
             RotaryEmbedding. Narrower ones turn the first channels only.
         key_rotary: the same for K, where keys stand at other places than queries.
+        cache, cache_index, visible_places, return_cache: as for MultiHeadAttention, in the
+            self-attention form; keys (batch, 1, places, key_size), values (..., units).
 
     Output: (batch, query, dim); with ``return_attention_scores`` also the scaled scores before
-    bias and mask, (batch, 1, query, key).
+    bias and mask, (batch, 1, query, key); with a cache, last, the new cache.
 
     Masks: as for MultiHeadAttention. A query all of whose keys are masked gets a finite result.
 
@@ -146,22 +157,47 @@ class GatedAttentionUnit(Layer):
         position_bias=None,
         rotary=None,
         key_rotary=None,
+        cache=None,
+        cache_index=None,
+        visible_places=None,
+        return_cache=False,
         training=None,
     ):
         in_list = isinstance(query, (list, tuple))
         masks = three_masks(mask, query_mask, key_mask, value_mask, in_list)
         if in_list:
             query, key, value = three_inputs(query)
-        allowed = mask_of_keys(key, value, *masks)
         u, q, k, v = self.project(query, key, value, training)
-        scores = self.attention_scores(q, k, position_bias, rotary, key_rotary)
+        q, own = self._queries(q, rotary), (self._keys(k, rotary, key_rotary), v[:, None])
+        pairs = [own]
+        if cache is not None:
+            allowed = mask_of_keys(query, query, None, *masks[1:])
+            pairs, visible_places = self._read(cache, own, cache_index, visible_places)
+            attention_bias = restricted(attention_bias, visible_places, 4)
+        else:
+            allowed = mask_of_keys(key, value, *masks)
+        keys, values = ([ops.cast(x, q.dtype) for x in part] for part in zip(*pairs))
+        scores = self._biased_scores(q, keys, position_bias)
         biased = scores if residual_scores is None else scores + residual_scores
         # (bert4keras masks with the queries' mask in the cross form as well, where it cannot fit.)
         weights = attention_normalize(biased, allowed, self.normalization, attention_bias, training)
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
-        outputs = self.o_dense(u * ops.matmul(weights[:, 0], v))
-        return (outputs, scores) if self.return_attention_scores else outputs
+        outputs = [self.o_dense(u * averages(weights, values)[:, 0])]
+        outputs += [scores] if self.return_attention_scores else []
+        if cache is not None:
+            outputs.append(in_form_of(cache, pairs))
+        elif return_cache:
+            outputs.append(own)
+        return tuple(outputs) if len(outputs) > 1 else outputs[0]
+
+    def _read(self, cache, own, index, places):
+        """The pairs of a cache with the queries' own, and which places each query looks at."""
+        pairs = pairs_of(cache)
+        pairs[-1] = write_to_cache(pairs[-1], *own, index)
+        if places is None:
+            places = readable_in(pairs, ops.shape(own[0])[2], index)
+        return pairs, places
 
     def project(self, query, key=None, value=None, training=None):
         """(U, Q, K, V) from the inputs."""
@@ -187,30 +223,46 @@ class GatedAttentionUnit(Layer):
 
     def attention_scores(self, q, k, position_bias=None, rotary=None, key_rotary=None):
         """Scaled scores, with an axis for the only head: (batch, 1, query, key)."""
+        keys = [self._keys(k, rotary, key_rotary)]
+        return self._biased_scores(self._queries(q, rotary), keys, position_bias)
+
+    def _queries(self, q, rotary):
+        """Turned and scaled: (batch, 1, query, key_size)."""
         scale = self.key_size**-0.5 if self.attention_scale else None
         if rotary is not None:
-            q = rotate(q, rotary, scale)
-            k = rotate(k, rotary if key_rotary is None else key_rotary)
-        elif scale is not None:
-            q = q * scale
-        scores = ops.matmul(q, ops.transpose(k, (0, 2, 1)))[:, None]
+            return rotate(q, rotary, scale)[:, None]
+        return (q if scale is None else q * scale)[:, None]
+
+    def _keys(self, k, rotary, key_rotary=None):
+        """Turned: (batch, 1, key, key_size)."""
+        if rotary is None:
+            return k[:, None]
+        return rotate(k, rotary if key_rotary is None else key_rotary)[:, None]
+
+    def _biased_scores(self, queries, keys, position_bias=None):
+        scores = products(queries, keys)
         if position_bias is None:
             return scores
         position_bias = ops.cast(position_bias, scores.dtype)
-        return scores + (position_bias if scale is None else position_bias * scale)
+        return scores + position_bias * (self.key_size**-0.5 if self.attention_scale else 1.0)
 
     def compute_mask(self, query, previous_mask=None):
         if isinstance(query, (list, tuple)) and previous_mask is not None:
             previous_mask = previous_mask[0]
         return [previous_mask, None] if self.return_attention_scores else previous_mask
 
-    def compute_output_shape(self, query_shape, key_shape=None, value_shape=None, **other_shapes):
+    def compute_output_shape(
+        self, query_shape, key_shape=None, value_shape=None, cache_shape=None, **other_shapes
+    ):
         if isinstance(query_shape[0], (list, tuple)):
             query_shape, key_shape, _ = three_inputs(query_shape)
-        outputs = tuple(query_shape)
-        if not self.return_attention_scores:
-            return outputs
-        return outputs, (outputs[0], 1, outputs[1], (key_shape or outputs)[1])
+        outputs = [tuple(query_shape)]
+        if self.return_attention_scores:
+            length = places_of(cache_shape) if cache_shape else (key_shape or query_shape)[1]
+            outputs.append((query_shape[0], 1, query_shape[1], length))
+        if cache_shape:
+            outputs.append(cache_shape)
+        return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
     def get_config(self):
         return {

@@ -9,26 +9,40 @@ from keras import ops
 
 
 def vectors_of_pairs(table, query_places, key_places):
-    """The table's vector for each pair: (query, key, size)."""
-    distances = key_places[None, :] - query_places[:, None]
-    return ops.take(table, _rows(table, distances), axis=0)
+    """The table's vector for each pair: (batch or 1, query, key, size) from (batch or 1, ...)."""
+    return ops.take(table, _rows_of_pairs(table, query_places, key_places), axis=0)
 
 
-def relative_scores(query, relative, keys):
-    """``Q_i r_ij``: (batch, heads, query, size) and r give (batch, heads, query, keys)."""
+def relative_scores(query, relative, keys, query_places=None, key_places=None):
+    """``Q_i r_ij``: (batch, heads, query, size) and r give (batch, heads, query, keys).
+
+    With a table, places (batch or 1, query) and (batch or 1, keys) where they do not count from 0.
+    """
+    if len(relative.shape) == 2 and query_places is not None:
+        rows = _rows_of_pairs(relative, query_places, key_places)[:, None]
+        by_row = ops.matmul(query, ops.transpose(relative))  # (batch, heads, query, rows)
+        rows = ops.broadcast_to(rows, (*ops.shape(by_row)[:3], keys))
+        return ops.take_along_axis(by_row, rows, axis=-1)
     if len(relative.shape) == 2:
         return _scores_by_table(query, relative, keys)
     equation = "bhid,ijd->bhij" if len(relative.shape) == 3 else "bhid,bijd->bhij"
     return ops.einsum(equation, query, relative)
 
 
-def relative_context(weights, relative):
+def relative_context(weights, relative, query_places=None, key_places=None):
     """``sum_j A_ij r_ij``: (batch, heads, query, key) and r give (batch, heads, query, size)."""
     if len(relative.shape) == 2:
-        queries, keys = ops.shape(weights)[2:]
-        relative = vectors_of_pairs(relative, ops.arange(queries), ops.arange(keys))
+        if query_places is None:
+            query_places, key_places = (ops.arange(n)[None] for n in ops.shape(weights)[2:])
+        relative = vectors_of_pairs(relative, query_places, key_places)
+        relative = relative[0] if relative.shape[0] == 1 else relative  # the same for all rows
     equation = "bhij,ijd->bhid" if len(relative.shape) == 3 else "bhij,bijd->bhid"
     return ops.einsum(equation, weights, relative)
+
+
+def _rows_of_pairs(table, query_places, key_places):
+    """(batch or 1, query, key)"""
+    return _rows(table, key_places[:, None, :] - query_places[:, :, None])
 
 
 def _rows(table, distances):

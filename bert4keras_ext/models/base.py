@@ -293,6 +293,20 @@ class Transformer(Blocks):
         self.outputs = outputs
         self.output = outputs if len(outputs) > 1 else outputs[0]
 
+    # ---- use ------------------------------------------------------------------------------
+
+    def generate(self, inputs, max_new_tokens=32, **settings):
+        """Goes on writing where prompts end; see ``models.generate``."""
+        from bert4keras_ext.models.generate import generate  # which reads what builders make
+
+        return generate(self, inputs, max_new_tokens, **settings)
+
+    def stream(self, inputs, **settings):
+        """Yields what ``generate`` writes, token by token; see ``models.stream``."""
+        from bert4keras_ext.models.generate import stream
+
+        return stream(self, inputs, **settings)
+
     # ---- weights --------------------------------------------------------------------------
 
     @property

@@ -19,7 +19,8 @@ class OutputTable(Dense):
         activation: None or "linear" gives logits.
         **kwargs: those of Dense.
 
-    Inputs: (batch, ..., dim); output: float32 (batch, ..., units). The mask is passed on.
+    Inputs: (batch, ..., dim); output: float32 (batch, ..., units), with ``return_logits`` before
+    the activation. The mask is passed on.
 
     Example:
 
@@ -31,14 +32,15 @@ class OutputTable(Dense):
         super().__init__(units, use_bias=kwargs.pop("use_bias", False), **kwargs)
         self.output_activation = get_activation(activation)
 
-    def call(self, inputs, training=None):
-        return self.output_activation(ops.cast(super().call(inputs, training), "float32"))
+    def call(self, inputs, training=None, return_logits=False):
+        logits = ops.cast(super().call(inputs, training), "float32")
+        return logits if return_logits else self.output_activation(logits)
 
-    def quantized_call(self, inputs, training=None):
-        logits = super().quantized_call(inputs, training)
-        return self.output_activation(ops.cast(logits, "float32"))
+    def quantized_call(self, inputs, training=None, return_logits=False):
+        logits = ops.cast(super().quantized_call(inputs, training), "float32")
+        return logits if return_logits else self.output_activation(logits)
 
-    def compute_output_spec(self, inputs, training=None):
+    def compute_output_spec(self, inputs, training=None, return_logits=False):
         return KerasTensor(self.compute_output_shape(inputs.shape), dtype="float32")
 
     def get_config(self):

@@ -38,7 +38,7 @@ def load_data(args):
     splits = [rows[: args.limit] for rows in splits]
     for path, rows in zip((train, dev), splits):
         config.checks.check_labels(path, rows)
-    args.rows = config.fingerprint(LABELS, *splits[:2])
+    args.rows = config.fingerprint(*splits[:2], LABELS)
     return *splits, read_ids(test, len(splits[2]))
 
 

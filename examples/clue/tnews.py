@@ -43,7 +43,7 @@ def load_data(args):
     splits = [rows[: args.limit] for rows in splits]
     for path, rows in zip((train, dev), splits):
         config.checks.check_labels(path, rows)
-    args.rows = config.fingerprint(labels, *splits[:2])
+    args.rows = config.fingerprint(*splits[:2], labels)
     return labels, *splits, ids
 
 

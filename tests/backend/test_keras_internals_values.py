@@ -36,3 +36,18 @@ def test_layers_inside_and_what_compile_adds():
     model.compile("adam", "mse", metrics=["mae"])
     names = {type(part).__name__ for part in keras_internals.compiled_parts(model)}
     assert names == {"Adam", "CompileLoss", "CompileMetrics", "Mean"}
+
+
+def test_the_calls_of_a_functional_model_in_order():
+    x = keras.Input((2,))
+    first, second = keras.layers.Dense(3), keras.layers.Dense(1)
+    model = keras.Model(x, second(first(x)))
+    (a, arguments, outputs), (b, *_) = keras_internals.graph_nodes(model)
+    assert (a, b) == (first, second) and len(outputs) == 1
+    assert arguments.keras_tensors == [x] and arguments.fill_in({id(x): 5}) == ((5,), {})
+    assert keras_internals.layer_of_input(x) == x._keras_history.operation.name
+
+    class Subclassed(keras.Model):
+        pass
+
+    assert keras_internals.graph_nodes(Subclassed()) is None

@@ -11,7 +11,7 @@ from running import ROOT, check_quiet, command, environment, message_of, run_exa
 
 sys.path.append(str(ROOT / "examples" / "clue"))
 import afqmc as afqmc_script
-import config
+import flags
 import tnews as tnews_script
 
 FILES = {"best.weights.h5", "curve.png", "results.json", "state.npz"}
@@ -163,7 +163,7 @@ def test_a_killed_run_resumes_to_the_same_result(tmp_path, task, number):
 @pytest.fixture
 def message(monkeypatch, tmp_path):
     """The one line with which a script ends."""
-    monkeypatch.setattr(config, "BASE_MODEL", tmp_path / "no base model")
+    monkeypatch.setattr(flags, "BASE_MODEL", tmp_path / "no base model")
 
     def message(module, *words):
         words = [*words, "--out", tmp_path / "out"]

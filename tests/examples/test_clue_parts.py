@@ -11,6 +11,7 @@ from running import ROOT, run_here
 sys.path.append(str(ROOT / "examples" / "clue"))
 import afqmc
 import config
+import pretrained
 import program
 import tnews
 
@@ -67,14 +68,14 @@ def test_the_ids_of_the_test_file_are_kept(task):
 
 
 def test_a_vocabulary_larger_than_the_table(tmp_path):
-    sizes = {**config.TINY_BERT, "vocab_size": 6, "max_position_embeddings": 64}
+    sizes = {**pretrained.TINY_BERT, "vocab_size": 6, "max_position_embeddings": 64}
     (tmp_path / "config.json").write_text(json.dumps(sizes))
-    (tmp_path / "vocab.txt").write_text("\n".join([*config.SPECIAL_TOKENS, "天", "地"]))
+    (tmp_path / "vocab.txt").write_text("\n".join([*pretrained.SPECIAL_TOKENS, "天", "地"]))
     args = SimpleNamespace(
         smoke=False, config=tmp_path, vocab=None, checkpoint=False, maxlen=32
     )  # fmt: skip
     with pytest.raises(ValueError, match=r"vocab\.txt: expected at most 6 tokens.*found 7") as info:
-        config.base_model(args, ())
+        pretrained.base_model(args, ())
     assert not isinstance(info.value, CheckpointError)
 
 

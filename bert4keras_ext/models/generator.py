@@ -1,0 +1,197 @@
+"""The programs that write texts with one model: compiled once, then used for any prompts."""
+
+import numpy as np
+from keras import backend, ops
+
+from bert4keras_ext.backend.acceleration import jit_compile
+from bert4keras_ext.backend.compiled import compiled
+from bert4keras_ext.generation.search import advance, begin
+from bert4keras_ext.generation.voting import Votes
+from bert4keras_ext.models.incremental import Incremental
+from bert4keras_ext.models.prompts import padded, window_of
+from bert4keras_ext.models.whole_model import WholeModel
+
+BUCKET = 32  # lengths are multiples of it where programs are compiled for a shape
+PROGRAMS = 16  # that are kept for one model
+
+
+def generator_of(model, cache=True):
+    """The Generator of a Keras model; made anew after its weights were replaced or added to.
+
+    It is kept on the model, and goes with it.
+    """
+    state = cache, tuple(map(id, model.variables)), jit_compile()
+    known = vars(model).get("_generator")
+    if known is None or known.state != state:
+        known = Generator(model, state)
+        object.__setattr__(model, "_generator", known)
+    return known
+
+
+class Generator:
+    """Runs prompts through a model in batches, one program a kind of request."""
+
+    def __init__(self, model, state):
+        self.state = state
+        self.engine = (Incremental if state[0] else WholeModel)(model)
+        self.graph = self.engine.graph
+        self.window = window_of(self.graph)
+        self.programs = {}
+
+    def run(self, prompts, request, rows, votes, noise):
+        """[(list of ids, list of scores)] for each row, or with votes each group, of a batch."""
+        arrays, limit = self._arrays(prompts, request, rows, votes, noise)
+        *_, results, invalid = self._program(request, votes)(arrays, limit)
+        return self._read(results, invalid, request, len(rows))
+
+    def stream(self, prompts, request, noise):
+        """Yields a list with the next token of each row, None where it has ended."""
+        rows = list(range(len(prompts)))
+        arrays, limit = self._arrays(prompts, request, rows, None, noise)
+        fixed, carry, caches, results, invalid = self._program(request, None)(arrays, 1)
+        more = self._more(request)
+        for count in range(request.max_new_tokens):
+            tokens, lengths, _ = results
+            self._check_valid(invalid, rows)
+            lengths = np.asarray(ops.convert_to_numpy(lengths))[: len(rows), 0]
+            tokens = np.asarray(ops.convert_to_numpy(tokens))[: len(rows), 0]
+            if not (lengths > count).any():
+                return
+            yield [int(t[count]) if n > count else None for t, n in zip(tokens, lengths)]
+            if count + 1 < request.max_new_tokens:
+                carry, caches, results, invalid = more(fixed, carry, caches, count + 2)
+
+    def _program(self, request, votes):
+        return self._compiled(("run", votes is not None, request.key()), self._whole, request)
+
+    def _more(self, request):
+        return self._compiled(("more", request.key()), self._rest, request)
+
+    def _compiled(self, key, function, request):
+        if key not in self.programs:
+            while len(self.programs) >= PROGRAMS:
+                self.programs.pop(next(iter(self.programs)))
+            program = function(request, key[1] is True)
+            self.programs[key] = compiled(program, self.state[2], _open_axes)
+        return self.programs[key]
+
+    def _whole(self, request, votes):
+        engine, search = self.engine, request.search(normalized=votes)
+        roles = {name: i for i, name in self.graph.roles.items()}
+
+        def program(arrays, until):
+            inputs = {roles[name]: x for name, x in arrays["inputs"].items()}
+            tokens = arrays["tokens"]
+            logits, fixed, caches = engine.prefill(
+                inputs, arrays["lengths"], ops.shape(tokens)[2], search.width,
+                arrays.get("source_lengths"),
+            )  # fmt: skip
+            step = self._step(fixed, search.width)
+            if votes:
+                voting = Votes(arrays["group"], ops.shape(tokens)[0], request.end_ids)
+                logits, kept = voting.first(logits)
+                step, caches = voting.step(step), (caches, kept)
+            more = {"noise": arrays["noise"]} if "noise" in arrays else {}
+            state = search.start(tokens, arrays["limit"], arrays["prompt"], arrays["rows"], **more)
+            carry = begin(search, logits, state)
+            carry, caches = advance(search, step, carry, caches, until)
+            return fixed, carry, caches, search.results(carry["state"]), carry["state"]["invalid"]
+
+        return program
+
+    def _rest(self, request, votes):
+        search = request.search()
+
+        def program(fixed, carry, caches, until):
+            step = self._step(fixed, search.width)
+            carry, caches = advance(search, step, carry, caches, until)
+            return carry, caches, search.results(carry["state"]), carry["state"]["invalid"]
+
+        return program
+
+    def _step(self, fixed, width):
+        def step(tokens, parents, count, caches):
+            return self.engine.step(tokens, parents, count, fixed, caches, width)
+
+        return step
+
+    # ---- arrays -------------------------------------------------------------------------------
+
+    def _arrays(self, prompts, request, rows, votes, noise):
+        """What a program takes: ({name: array}, limit)."""
+        limit, capacity = request.max_new_tokens, self._bucket(request.max_new_tokens)
+        lengths = [len(prompt.ids) for prompt in prompts]
+        most = self._bucket(max(lengths), self.window)
+        inputs = {"token": padded([p.ids for p in prompts], most, self.graph.padding or 0)}
+        for role in prompts[0].others:
+            inputs[role] = padded([p.others[role] for p in prompts], most)
+            if role == "position":
+                inputs[role] = np.asarray(inputs[role], self._dtype_of(role))
+        arrays = {
+            "inputs": inputs,
+            "lengths": np.asarray(lengths, "int32"),
+            "limit": np.asarray(limit, "int32"),
+            "tokens": np.zeros((len(rows), request.width, capacity), "int32"),
+            "rows": np.asarray(rows, "int32"),
+            "prompt": self._prompt_of_one_piece(prompts, most, votes),
+        }
+        if self.graph.is_seq2seq:
+            sources = [p.source for p in prompts]
+            longest = self._bucket(max(map(len, sources)))
+            inputs["source"] = padded(sources, longest, self.graph.padding or 0)
+            arrays["source_lengths"] = np.asarray([len(source) for source in sources], "int32")
+        for name in prompts[0].extras:
+            values = [np.asarray(p.extras[name]) for p in prompts]
+            inputs[name] = np.stack(values).astype(self._dtype_of(name))
+        if noise is not None:
+            filled = np.zeros((len(rows), capacity, request.width), "float32")
+            filled[:, :limit] = noise[list(rows)]
+            arrays["noise"] = filled
+        if votes is not None:
+            arrays["group"] = np.repeat(np.arange(len(votes), dtype="int32"), votes)
+        return arrays, limit
+
+    def _dtype_of(self, role):
+        return self.graph.tensors[self.graph.ids_of(role)[0]].dtype
+
+    def _prompt_of_one_piece(self, prompts, length, votes):
+        """The prompts as processors see them, -1 on the left; none where the source is a text of
+        its own."""
+        if self.graph.is_unilm or self.graph.is_seq2seq or votes is not None:
+            rows = len(prompts) if votes is None else len(votes)
+            return np.full((rows, 1), -1, "int32")
+        return padded([p.ids for p in prompts], length, -1, side="left")
+
+    def _bucket(self, length, limit=None):
+        if backend.backend() == "tensorflow" and not self.state[2]:
+            return length  # one program serves all lengths
+        bucket = -(-length // BUCKET) * BUCKET
+        return bucket if limit is None else max(length, min(bucket, limit))
+
+    # ---- results ------------------------------------------------------------------------------
+
+    def _read(self, results, invalid, request, rows):
+        tokens, lengths, scores = (np.asarray(ops.convert_to_numpy(x)) for x in results)
+        self._check_valid(invalid, range(rows))
+        texts = [[[int(i) for i in t[:n]] for t, n in zip(*row)] for row in zip(tokens, lengths)]
+        return [
+            (texts[i][: request.num_return], [float(s) for s in scores[i][: request.num_return]])
+            for i in range(rows)
+        ]
+
+    def _check_valid(self, invalid, rows):
+        bad = np.flatnonzero(ops.convert_to_numpy(invalid))
+        if len(bad):
+            raise ValueError(
+                f"the model's logits are NaN for {len(bad)} of {len(rows)} rows of a batch (the "
+                f"first is number {bad[0]}): expected numbers. Look for NaN among the weights "
+                "(a diverged training, float16 overflow), or load the checkpoint again"
+            )
+
+
+def _open_axes(tensor):
+    """Axes whose sizes differ from call to call: batch and lengths, not widths."""
+    dtype = backend.standardize_dtype(tensor.dtype)
+    if "float" in dtype:  # (batch, dim), (batch, places, dim), (batch, heads, places, dim)
+        return {2: (0,), 3: (0, 1), 4: (0, 2)}.get(len(tensor.shape), (0,))
+    return (0, 2) if len(tensor.shape) == 3 else (0, 1)  # (batch, width, places), (batch, places)

@@ -1,0 +1,345 @@
+"""A language model run a few tokens at a time: the prompt once, then only what is new.
+
+``prefill`` calls the layers of a functional model on the whole prompt, and keeps the keys and
+values of each attention. ``step`` calls the same layers on the newest tokens alone. Layers that
+know places are called by their rules (models/step_rules.py), all others as they always are: there
+is no second description of any model.
+
+Several continuations of a row (beams, samples) stand side by side as "width" of the newest tokens,
+and share the prompt's keys. What each of them may look at among the new ones is a table of bools,
+``visible``: when beams change places only the rows of that table move, never keys or values.
+"""
+
+import inspect
+
+import keras
+from keras import ops
+
+from bert4keras_ext.models.graph import BY_TOKEN, Graph, Same
+from bert4keras_ext.models.masks import CausalMask, LocalMask, UniLMMask
+from bert4keras_ext.models.single_tokens import check_single_tokens
+from bert4keras_ext.models.step_rules import rule_of
+
+
+class Incremental:
+    """Runs a functional Keras model token by token.
+
+    Args:
+        model: what build_transformer_model gave, or a functional model made from it.
+
+    Raises:
+        ValueError: for a model that sees what comes later, or whose layers mix tokens in a way
+            that no rule describes.
+    """
+
+    def __init__(self, model):
+        self.graph = Graph(model)
+        self.calls = self.graph.calls
+        self.rules = [rule_of(call.operation) for call in self.calls]
+        self.varying = self._varying()
+        self.tail = self._tail()
+        self.constants = self._constants()
+        self._parameters = {}
+        check_looks_back_only(self)
+        check_single_tokens(self)
+
+    def _varying(self):
+        """Ids of the tensors that have a place for each token that is generated."""
+        ids = {i for role in BY_TOKEN for i in self.graph.ids_of(role)}
+        for call, rule in zip(self.calls, self.rules):
+            if ids & set(call.inputs) and not (rule and rule.is_constant):
+                ids |= set(call.outputs)
+        return ids
+
+    def is_varying(self, call):
+        return bool(self.varying & set(call.outputs))
+
+    def _tail(self):
+        """Indexes of the calls after the last one that mixes tokens: of a prompt only the last
+        token has to go through them, the output table above all."""
+        mixing, tail = set(), set()
+        for call, rule in zip(reversed(self.calls), reversed(self.rules)):
+            if rule is not None and rule.mixes or mixing & set(call.outputs):
+                mixing |= set(call.inputs)
+            elif self.is_varying(call):
+                tail.add(call.index)
+        return tail
+
+    def _constants(self):
+        """Ids of the tensors without places that steps read, such as a condition."""
+        read = {i for call in self.calls if self.is_varying(call) for i in call.inputs}
+        return sorted(read - self.varying, key=list(self.graph.tensors).index)
+
+    def parameters(self, call):
+        """Names of the arguments of a layer's call."""
+        if call.index not in self._parameters:
+            function = getattr(call.operation, "call", None)
+            names = inspect.signature(function).parameters if function else {}
+            self._parameters[call.index] = names
+        return self._parameters[call.index]
+
+    def arguments(self, call, values):
+        args, kwargs = call.arguments.fill_in(values)
+        return {**dict(zip(self.parameters(call), args)), **kwargs}
+
+    def prefill(self, inputs, lengths, capacity, width, source_lengths=None):
+        """Reads the prompts.
+
+        Args:
+            inputs: {id of an input: tensor}, padded on the right.
+            lengths: int32 (batch,), of the prompts; source_lengths: of what the encoder reads.
+            capacity: room for so many new tokens; width: continuations of a row.
+
+        Returns:
+            (logits of the next token (batch, 1, vocabulary), fixed, cache): ``fixed`` is what all
+            steps read, ``cache`` what they change.
+        """
+        run = Prefill(self, inputs, lengths, source_lengths)
+        logits = run.logits()
+        fixed = {
+            "kept": run.kept_of_calls,
+            "constants": {str(i): run.values[x] for i, x in enumerate(self.constants)},
+            "lengths": lengths,
+            "next": run.next_of_inputs(),
+            "prompt": run.prompt_positions(),
+        }
+        batch = ops.shape(lengths)[0]
+        places = capacity * width
+        cache = {"visible": ops.zeros((batch, width, places), "bool"), "pairs": {}}
+        for call in self._caching(run):
+            kept = run.kept_of_calls[str(call.index)]
+            cache["pairs"][str(call.index)] = tuple(
+                _room(kept[part], places) for part in ("keys", "values")
+            )
+        return logits, fixed, cache
+
+    def _caching(self, run):
+        for call in self.calls:
+            if "keys" in run.kept_of_calls.get(str(call.index), {}) and not self.reads_source(call):
+                yield call
+
+    def reads_source(self, call):
+        """Whether an attention looks at what the encoder gave (cross-attention)."""
+        symbols = self.arguments(call, {i: i for i in call.inputs})
+        query, key = symbols.get("query"), symbols.get("key")
+        if isinstance(query, (list, tuple)):
+            query, key = [*query, None][:2]
+        return key is not None and key != query and key not in self.varying
+
+    def step(self, tokens, parents, count, fixed, cache, width):
+        """Reads one more token of each continuation.
+
+        Args:
+            tokens: int32 (batch, width).
+            parents: int32 (batch, width): which continuation each of them goes on; None where all
+                stay in their places.
+            count: how many new tokens were read before.
+            fixed, cache: of prefill; width: as there.
+
+        Returns:
+            (logits (batch, width, vocabulary), cache).
+        """
+        run = Step(self, tokens, parents, count, fixed, cache, width)
+        logits = run.logits()
+        return logits, {"visible": run.visible, "pairs": run.pairs}
+
+
+def _room(like, places):
+    batch, heads, _, size = ops.shape(like)
+    return ops.zeros((batch, heads, places, size), dtype=like.dtype)
+
+
+class _Run:
+    """One pass over the calls of a model."""
+
+    def __init__(self, model):
+        self.model, self.graph = model, model.graph
+        self.values = {}
+
+    def parameters(self, call):
+        return self.model.parameters(call)
+
+    def is_varying(self, call):
+        return self.model.is_varying(call)
+
+    def make(self, call, function, values):
+        if isinstance(call.operation, Same):
+            outputs = call.arguments.fill_in(values)[0]
+        elif function is None:
+            args, kwargs = call.arguments.fill_in(values)
+            outputs = call.operation(*args, **kwargs)
+        else:
+            outputs = function(self, call, self.model.arguments(call, values))
+        self.values.update(zip(call.outputs, keras.tree.flatten(outputs)))
+
+    def result(self):
+        logits = ops.cast(self.values[self.graph.logits], "float32")
+        if self.graph.is_probabilities:
+            logits = ops.log(ops.maximum(logits, keras.config.epsilon() ** 5))
+        return logits
+
+
+class Prefill(_Run):
+    """The pass over the prompts. Rules find here:
+
+    keep(call, {name: tensor}): for the steps; real_of(call, cross): which places of the keys are
+    no filling; at_last(x): (batch, length, ...) -> (batch, 1, ...), the prompt's last token.
+    """
+
+    def __init__(self, model, inputs, lengths, source_lengths):
+        super().__init__(model)
+        self.values.update(inputs)
+        self.lengths, self.source_lengths = lengths, source_lengths
+        self.kept_of_calls = {}
+        self.last = {}  # id of a tensor -> its last token
+
+    def keep(self, call, tensors):
+        self.kept_of_calls[str(call.index)] = tensors
+
+    def real_of(self, call, cross):
+        is_of_source = self.graph.is_seq2seq and (cross or not self.is_varying(call))
+        if not is_of_source and (cross or not self.is_varying(call)):
+            return None  # of the user's own inputs
+        role, lengths = ("source", self.source_lengths) if is_of_source else ("token", self.lengths)
+        length = ops.shape(self.values[self.graph.ids_of(role)[0]])[1]
+        return ops.arange(length)[None] < lengths[:, None]
+
+    def at_last(self, x):
+        index = (self.lengths - 1)[:, None]
+        index = ops.reshape(index, (-1, *[1] * (len(x.shape) - 1)))
+        batch = ops.shape(index)[0]
+        x = ops.broadcast_to(x, (batch, *ops.shape(x)[1:]))
+        return ops.take_along_axis(x, index, axis=1)
+
+    def logits(self):
+        for call, rule in zip(self.model.calls, self.model.rules):
+            values = self.values
+            if call.index in self.model.tail:
+                values = {**values, **{i: self._last_of(i) for i in call.inputs}}
+            self.make(call, None if rule is None else rule.prefill, values)
+        return self.result()
+
+    def _last_of(self, tensor):
+        """The value itself, where it is a constant or was made from the last token already."""
+        if tensor not in self.model.varying or self._made_in_tail(tensor):
+            return self.values[tensor]
+        if tensor not in self.last:
+            self.last[tensor] = self.at_last(self.values[tensor])
+        return self.last[tensor]
+
+    def _made_in_tail(self, tensor):
+        return any(
+            tensor in call.outputs for call in self.model.calls if call.index in self.model.tail
+        )
+
+    def next_of_inputs(self):
+        """{role: (batch, 1)}: segment, task and position of the prompt's last token."""
+        return {
+            role: self.at_last(self.values[i])
+            for role in BY_TOKEN[1:]
+            for i in self.graph.ids_of(role)
+        }
+
+    def prompt_positions(self):
+        ids = self.graph.ids_of("position")
+        if ids:
+            return self.values[ids[0]]
+        return ops.arange(ops.shape(self.values[self.graph.ids_of("token")[0]])[1])[None]
+
+
+class Step(_Run):
+    """The pass over the newest tokens. Rules find here:
+
+    kept(call): what the prompt left; positions, key_positions: (batch or 1, width) and (batch or
+    1, keys) as the model counts them; places, key_places: as they stand in the text; visible: bool
+    (batch, width, new places); with_new(mask): a mask of the prompt's places made one of all keys.
+    """
+
+    def __init__(self, model, tokens, parents, count, fixed, cache, width):
+        super().__init__(model)
+        tokens = ops.reshape(tokens, (-1, width))  # says the width to the compiler
+        self.fixed, self.pairs = fixed, dict(cache["pairs"])
+        self.count, self.width = count, width
+        self.index = count * self.width
+        self.visible = self._visible(parents, cache["visible"])
+        self._set_places()
+        self.values.update({x: fixed["constants"][str(i)] for i, x in enumerate(model.constants)})
+        self._set_inputs(tokens)
+
+    def _visible(self, parents, visible):
+        if parents is not None:
+            visible = ops.take_along_axis(visible, parents[:, :, None], axis=1)
+        own = self.index + ops.arange(self.width)
+        own = ops.arange(ops.shape(visible)[2])[None] == own[:, None]  # (width, new places)
+        return ops.logical_or(visible, own[None])  # what was chosen is a token, never padding
+
+    def _set_places(self):
+        lengths, prompt = self.fixed["lengths"], self.fixed["prompt"]
+        batch = ops.shape(lengths)[0]
+        new = ops.arange(ops.shape(self.visible)[2]) // self.width
+        length = ops.shape(prompt)[1]
+        self.places = self._row(lengths[:, None] + self.count)
+        self.key_places = self._keys(ops.arange(length)[None], lengths[:, None] + new[None], batch)
+        start = lengths[:, None]
+        if "position" in self.fixed["next"]:
+            start = self.fixed["next"]["position"] + 1
+        self.positions = self._row(start + ops.cast(self.count, start.dtype))
+        new = start + ops.cast(new[None], start.dtype)
+        self.key_positions = self._keys(prompt, new, batch)
+
+    def _row(self, x):
+        return ops.repeat(x, self.width, axis=1)
+
+    def _keys(self, prompt, new, batch):
+        prompt = ops.broadcast_to(prompt, (batch, ops.shape(prompt)[1]))
+        return ops.concatenate([ops.cast(prompt, new.dtype), new], axis=1)
+
+    def _set_inputs(self, tokens):
+        found = {"token": tokens, "position": self.positions}
+        if "segment" in self.fixed["next"]:
+            segment = self.fixed["next"]["segment"]
+            if self.graph.is_unilm:
+                segment = ops.maximum(segment, 1)
+            found["segment"] = self._row(segment)
+        if "task" in self.fixed["next"]:
+            found["task"] = self._row(self.fixed["next"]["task"])
+        for role in BY_TOKEN:
+            self.values.update((i, found[role]) for i in self.graph.ids_of(role))
+
+    def kept(self, call):
+        return self.fixed["kept"][str(call.index)]
+
+    def cache(self, call):
+        return self.pairs[str(call.index)]
+
+    def replace_cache(self, call, pair):
+        self.pairs[str(call.index)] = tuple(pair)
+
+    def with_new(self, mask):
+        batch, width, _ = ops.shape(self.visible)
+        mask = ops.broadcast_to(mask, (batch, width, ops.shape(mask)[2]))
+        return ops.concatenate([mask, self.visible], axis=2)
+
+    def logits(self):
+        for call, rule in zip(self.model.calls, self.model.rules):
+            if self.is_varying(call):
+                self.make(call, None if rule is None else rule.step, self.values)
+        return self.result()
+
+
+def check_looks_back_only(model):
+    """Refuses attention to tokens that come later, and masks whose growth no rule knows."""
+    maker = {i: call.operation for call in model.calls for i in call.outputs}
+    for call, rule in zip(model.calls, model.rules):
+        is_attention = rule is not None and "cache_index" in model.parameters(call)
+        if not is_attention or not model.is_varying(call) or model.reads_source(call):
+            continue
+        bias = model.arguments(call, {i: i for i in call.inputs}).get("attention_bias")
+        mask = maker.get(bias)
+        if not isinstance(mask, (CausalMask, UniLMMask, LocalMask)) and rule_of(mask) is None:
+            found = "no mask" if mask is None else f"the mask of {mask.name!r}"
+            raise ValueError(
+                f"the attention {call.operation.name!r} looks at tokens that come later: expected "
+                f"the mask of a language model, found {found}. Build the model with "
+                "application='lm' or 'unilm'; a mask layer of your own needs add_step_rule"
+            )

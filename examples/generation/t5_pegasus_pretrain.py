@@ -1,0 +1,182 @@
+"""T5-PEGASUS' pre-training: from a text to the sentences that say best what the others say.
+
+Data: a folder with dev.txt and any number of other .txt files, one text a line. They are read as
+they are needed, so that they may be larger than memory.
+
+Published, on 30 GB of text: base (275 million weights) loss 2.97, small (95 million) 3.40.
+Ours: see README.md.
+
+    python examples/generation/t5_pegasus_pretrain.py --data corpus --workers 8
+    python examples/generation/t5_pegasus_pretrain.py --smoke
+
+Under --out: config.json, vocab.txt and best.weights.h5, which title_csl_t5.py takes as --config,
+results.json, curve.png and the state that --resume goes on from.
+
+Source: article 8209, T5-PEGASUS.
+"""
+
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
+
+import bisect
+from collections import Counter
+from itertools import accumulate, islice
+
+import generation_flags
+from generation_flags import checks, flags, program
+
+# ---- config ---------------------------------------------------------------------------------
+
+
+def read_arguments():
+    parser = flags.training_parser(
+        "t5_pegasus_pretrain", __doc__, flags.DATA / "corpus", maxlen=512, minlen=12, epochs=20,
+        learning_rate=1e-3, settings=["steps_per_epoch"],
+    )  # fmt: skip
+    add = parser.add_argument
+    add(
+        "--steps-per-epoch", type=checks.whole_number(1),
+        help="steps after which the dev loss is taken (one pass over the data, for which all of "
+        "it is read before)",
+    )  # fmt: skip
+    add("--workers", type=checks.whole_number(0), default=0, help="processes that prepare batches")
+    return flags.read(parser, generation_flags.SMOKE_ROWS)
+
+
+if __name__ == "__main__":  # before the imports that take seconds
+    arguments = program.start(read_arguments)
+
+import finetuning
+import numpy as np
+import reports
+import sample_texts
+from checks import clear_errors
+from small_t5 import crossentropy, new_t5, save_t5
+
+from bert4keras_ext.data import PseudoSummaryGenerator, TextFile, summary_chunks
+from bert4keras_ext.training import KeepBest
+
+# ---- data -----------------------------------------------------------------------------------
+
+
+class Corpus:
+    """The lines of several files as one sequence; none is held in memory."""
+
+    def __init__(self, paths, limit=None):
+        self.files = [TextFile(path, encoding="utf-8", indexable=True) for path in paths]
+        self.ends = list(accumulate(map(len, self.files)))
+        self.size = min(self.ends[-1], limit or self.ends[-1])
+
+    def __len__(self):
+        return self.size
+
+    def __getitem__(self, place):
+        if not 0 <= place < self.size:
+            raise IndexError(place)
+        number = bisect.bisect_right(self.ends, place)
+        return self.files[number][place - self.ends[number]].strip()
+
+
+def open_corpora(args):
+    """(train, dev): sequences of texts."""
+    dev = checks.find_file(args.data, ["dev.txt"])
+    train = sorted(path for path in args.data.glob("*.txt") if path != dev)
+    if not train:
+        raise FileNotFoundError(f"no .txt file but dev.txt in {args.data}: put texts there")
+    for path in (dev, *train):
+        checks.check_text(path)
+    return Corpus(train, args.limit), Corpus([dev], args.limit)
+
+
+class PseudoSummaries(PseudoSummaryGenerator):
+    """Batches whose epochs have a number of steps of their own, so that a run can be resumed."""
+
+    def __init__(self, data, tokenizer, args, steps=None):
+        target_maxlen = args.maxlen // 4  # as T5-PEGASUS has it
+        super().__init__(
+            data, tokenizer, args.batch_size, seed=args.seed, workers=args.workers,
+            source_maxlen=args.maxlen - target_maxlen, target_maxlen=target_maxlen,
+        )  # fmt: skip
+        self.steps = steps or -(-self.count_chunks() // self.batch_size)
+
+    def count_chunks(self):
+        sizes = self.sentence_length, self.chunk_length, self.min_sentences
+        chunks = sum(1 for text in self.data for _ in summary_chunks(text, *sizes))
+        if not chunks:
+            raise ValueError(
+                f"expected texts of at least {self.min_sentences} sentences, one text a line, "
+                f"found none among {len(self.data)} lines"
+            )
+        return chunks
+
+    def __iter__(self, random=False):
+        yield from islice(super().__iter__(random), self.steps)
+
+
+def frequency_loss(train, dev):
+    """The baseline: the loss where the frequencies of tokens are all that is known."""
+    counts, total = Counter(), 0
+    for _, labels in train:
+        counts.update(labels[labels > 0].tolist())
+    total = sum(counts.values()) + len(counts)
+    losses = [
+        -np.log((counts[token] + 1) / total)
+        for _, labels in dev
+        for token in labels[labels > 0].tolist()
+    ]
+    return float(np.mean(losses))
+
+
+# ---- fit ------------------------------------------------------------------------------------
+
+
+def write_samples(folder):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, number in (("train", 64), ("dev", 16)):
+        lines = ("".join(row["abst"] for row in sample_texts.make_titles(5, seed))
+                 for seed in range(number, 2 * number))  # fmt: skip
+        (folder / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
+
+
+def write_report(args, transformer, tokenizer, run, best, baseline):
+    """What title_csl_t5.py starts from, results.json and curve.png."""
+    save_t5(args, transformer, tokenizer)
+    results = {"best_dev_loss": best.best, "loss_of_frequencies": baseline, **run}
+    reports.write_json(args.out / "results.json", results)
+    history = run["scores"]
+    reports.draw_curves(
+        {"loss": {"train": history["loss"], "dev": history["val_loss"]}},
+        args.out / "curve.png",
+        title=f"pseudo summaries: dev loss {best.best:.3f}",
+        best={"loss": best.best_epoch},
+        levels={"loss": {"frequencies of tokens": baseline}},
+    )
+    print(f"dev loss {best.best:.3f} in epoch {best.best_epoch}; frequencies of tokens "
+          f"{baseline:.3f}; weights and curves are in {args.out}")  # fmt: skip
+
+
+def main(args):
+    finetuning.prepare(args, write_samples)
+    with clear_errors():
+        texts, dev_texts = open_corpora(args)
+        transformer, tokenizer = new_t5(args, texts)
+        train = PseudoSummaries(texts, tokenizer, args, args.steps_per_epoch)
+        dev = PseudoSummaries(dev_texts, tokenizer, args)
+    args.rows = f"{len(texts)} and {len(dev_texts)} texts, {len(train)} and {len(dev)} batches"
+
+    model = transformer.model
+    best = KeepBest(
+        lambda: {"val_loss": model.evaluate(dev.fortest(), steps=len(dev), verbose=0)},
+        args.out / "best.weights.h5", monitor="val_loss", mode="min",
+    )  # fmt: skip
+
+    def report(run):
+        baseline = frequency_loss(train, dev)
+        write_report(args, transformer, tokenizer, run, best, baseline)
+
+    finetuning.train(
+        model, args, train, best, report, loss=crossentropy(), files=["config.json", "vocab.txt"]
+    )
+
+
+if __name__ == "__main__":
+    program.run(main, arguments)
