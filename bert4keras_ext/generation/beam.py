@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.tensors import slice_written
 from bert4keras_ext.generation.search import Search, for_all_continuations, invalid_rows
 
 LOWEST = -1e9  # of a beam that does not exist
@@ -88,7 +89,7 @@ class BeamSearch(Search):
 
     def _texts(self, state, candidates, count):
         before = ops.take_along_axis(state["tokens"], candidates["parents"][..., None], axis=1)
-        return ops.slice_update(before, (0, 0, count), candidates["tokens"][..., None])
+        return slice_written(before, (0, 0, count), candidates["tokens"][..., None])
 
     def _with_running(self, state, candidates, count):
         """The best texts that go on, and whether their row may stop."""
@@ -97,7 +98,7 @@ class BeamSearch(Search):
         tokens = ops.take_along_axis(candidates["tokens"], places, axis=1)
         parents = ops.take_along_axis(candidates["parents"], places, axis=1)
         texts = ops.take_along_axis(state["tokens"], parents[..., None], axis=1)
-        texts = ops.slice_update(texts, (0, 0, count), tokens[..., None])
+        texts = slice_written(texts, (0, 0, count), tokens[..., None])
         done = self._is_done(scores, state, count + 1)
         finished = ops.logical_or(state["finished"], done[:, None])
         return tokens, parents, {**state, "tokens": texts, "scores": scores, "finished": finished}

@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.tensors import slice_written
 from bert4keras_ext.generation.search import Search, for_all_continuations, invalid_rows
 
 
@@ -40,7 +41,7 @@ class GreedySearch(Search):
         total = state["scores"] + ops.where(counted, gain, 0.0)
         return {
             **state,
-            "tokens": ops.slice_update(state["tokens"], (0, 0, count), tokens[..., None]),
+            "tokens": slice_written(state["tokens"], (0, 0, count), tokens[..., None]),
             "lengths": state["lengths"] + ops.cast(written, "int32"),
             "counted": state["counted"] + ops.cast(counted, "int32"),
             "scores": total,

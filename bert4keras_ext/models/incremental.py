@@ -82,41 +82,36 @@ class Incremental:
         args, kwargs = call.arguments.fill_in(values)
         return {**dict(zip(self.parameters(call), args)), **kwargs}
 
-    def prefill(self, inputs, lengths, capacity, width, source_lengths=None):
+    def prefill(self, inputs, lengths, source_lengths=None):
         """Reads the prompts.
 
         Args:
             inputs: {id of an input: tensor}, padded on the right.
             lengths: int32 (batch,), of the prompts; source_lengths: of what the encoder reads.
-            capacity: room for so many new tokens; width: continuations of a row.
 
         Returns:
-            (logits of the next token (batch, 1, vocabulary), fixed, cache): ``fixed`` is what all
-            steps read, ``cache`` what they change.
+            (logits of the next token (batch, 1, vocabulary), fixed): ``fixed`` is what all steps
+            read and none changes.
         """
         run = Prefill(self, inputs, lengths, source_lengths)
         logits = run.logits()
-        fixed = {
+        return logits, {
             "kept": run.kept_of_calls,
             "constants": {str(i): run.values[x] for i, x in enumerate(self.constants)},
             "lengths": lengths,
             "next": run.next_of_inputs(),
             "prompt": run.prompt_positions(),
         }
-        batch = ops.shape(lengths)[0]
-        places = capacity * width
-        cache = {"visible": ops.zeros((batch, width, places), "bool"), "pairs": {}}
-        for call in self._caching(run):
-            kept = run.kept_of_calls[str(call.index)]
-            cache["pairs"][str(call.index)] = tuple(
-                _room(kept[part], places) for part in ("keys", "values")
-            )
-        return logits, fixed, cache
 
-    def _caching(self, run):
+    def empty_cache(self, fixed, capacity, width):
+        """What steps change, for so many new tokens of so many continuations of each row."""
+        batch, places = ops.shape(fixed["lengths"])[0], capacity * width
+        pairs = {}
         for call in self.calls:
-            if "keys" in run.kept_of_calls.get(str(call.index), {}) and not self.reads_source(call):
-                yield call
+            kept = fixed["kept"].get(str(call.index), {})
+            if "keys" in kept and not self.reads_source(call):
+                pairs[str(call.index)] = tuple(_room(kept[x], places) for x in ("keys", "values"))
+        return {"visible": ops.zeros((batch, width, places), "bool"), "pairs": pairs}
 
     def reads_source(self, call):
         """Whether an attention looks at what the encoder gave (cross-attention)."""
@@ -257,6 +252,7 @@ class Step(_Run):
 
     def __init__(self, model, tokens, parents, count, fixed, cache, width):
         super().__init__(model)
+        tokens = ops.reshape(tokens, (-1, width))  # says the width to the compiler
         self.fixed, self.pairs = fixed, dict(cache["pairs"])
         self.count, self.width = count, width
         self.index = count * self.width

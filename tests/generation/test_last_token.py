@@ -164,6 +164,24 @@ def test_the_same_object_each_time_which_leaves_the_model_free(tmp_path):
     assert [reference() for reference in gone] == [None, None]
 
 
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="graphs are TensorFlow's")
+def test_no_graph_is_left():
+    from tests.test_memory import graphs_alive
+
+    def use():
+        model = model_of().model
+        ids = batch(2, 5)
+        last_token(model).predict([ids, segments_of(ids)])
+        assert sum_of_graphs() > before
+
+    def sum_of_graphs():
+        return sum(type(x).__name__ == "FuncGraph" for x in gc.get_objects())
+
+    before = graphs_alive()
+    use()
+    assert graphs_alive() <= before
+
+
 def test_decoder_over_a_model_is_the_loop_over_its_predict():
     model = model_of(with_mlm=True).model
 
