@@ -1,7 +1,7 @@
 """Generation without a cache: the whole model is called for every token.
 
-For models whose layers cannot be run a token at a time (subclassed ones, layers that mix tokens in
-ways of their own), and what the cached way is tested against.
+For models some of whose layers mix tokens in ways of their own, and what the cached way is tested
+against.
 """
 
 import keras
