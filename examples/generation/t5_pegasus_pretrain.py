@@ -19,6 +19,7 @@ Source: article 8209, T5-PEGASUS.
 
 import bisect
 from collections import Counter
+from contextlib import closing
 from itertools import accumulate, islice
 
 import generation_flags
@@ -74,6 +75,10 @@ class Corpus:
             raise IndexError(place)
         number = bisect.bisect_right(self.ends, place)
         return self.files[number][place - self.ends[number]].strip()
+
+    def close(self):
+        for file in self.files:
+            file.close()
 
 
 def open_corpora(args):
@@ -158,6 +163,12 @@ def main(args):
     finetuning.prepare(args, write_samples)
     with clear_errors():
         texts, dev_texts = open_corpora(args)
+    with closing(texts), closing(dev_texts):
+        pretrain(args, texts, dev_texts)
+
+
+def pretrain(args, texts, dev_texts):
+    with clear_errors():
         transformer, tokenizer = new_t5(args, texts)
         train = PseudoSummaries(texts, tokenizer, args, args.steps_per_epoch)
         dev = PseudoSummaries(dev_texts, tokenizer, args)
