@@ -2,6 +2,7 @@
 
 from keras import ops
 
+from bert4keras_ext.backend.tensors import slice_written
 from bert4keras_ext.generation.search import FORBIDDEN, Search, for_all_continuations
 from bert4keras_ext.generation.selection import top_k
 
@@ -74,7 +75,7 @@ class BeamSearch(Search):
             "scores": sums,
             "parents": parents,
             "tokens": tokens,
-            "texts": ops.slice_update(texts, (0, 0, count), tokens[..., None]),
+            "texts": slice_written(texts, (0, 0, count), tokens[..., None]),
             "lengths": ops.zeros_like(tokens) + count + ops.cast(ops.logical_not(is_end), "int32"),
             "stops": ops.logical_or(is_end, count + 1 >= state["limit"]),
         }

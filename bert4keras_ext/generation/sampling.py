@@ -2,7 +2,8 @@
 
 from keras import ops
 
-from bert4keras_ext.generation.search import FORBIDDEN, Search, for_all_continuations
+from bert4keras_ext.backend.tensors import slice_written
+from bert4keras_ext.generation.search import FORBIDDEN, Search, for_all_continuations, softmax
 from bert4keras_ext.generation.selection import inverse_distribution, top_k
 
 FEW = 128  # tokens that most nuclei are among
@@ -27,7 +28,8 @@ class GreedySearch(Search):
         total, state = self.log_total(scores, state)
         tokens = self.pick(scores, state, count)
         gain = ops.take_along_axis(scores, tokens, axis=-1) - total
-        tokens, gain = tokens[..., 0], gain[..., 0]
+        # The new shapes also tell the compiler the width.
+        tokens, gain = (ops.reshape(x, (-1, self.width)) for x in (tokens, gain))
         return tokens, None, self._updated(state, tokens, gain, count)
 
     def pick(self, scores, state, count):
@@ -41,7 +43,7 @@ class GreedySearch(Search):
         unfinished = ops.logical_and(written, count + 1 < state["limit"])
         return {
             **state,
-            "tokens": ops.slice_update(state["tokens"], (0, 0, count), tokens[..., None]),
+            "tokens": slice_written(state["tokens"], (0, 0, count), tokens[..., None]),
             "lengths": state["lengths"] + ops.cast(written, "int32"),
             "counted": state["counted"] + ops.cast(counted, "int32"),
             "scores": state["scores"] + ops.where(counted, gain, 0.0),
@@ -88,8 +90,8 @@ class Sampling(GreedySearch):
         uniform = ops.take(state["noise"], count, axis=1)[..., None]
         if self.topk is not None and self.topk < scores.shape[-1]:
             scores, ids = top_k(scores, self.topk)
-            return self._drawn(ops.softmax(scores, axis=-1), ids, uniform)
-        probabilities = ops.softmax(scores, axis=-1)
+            return self._drawn(softmax(scores), ids, uniform)
+        probabilities = softmax(scores)
         if self.topp is None:
             return inverse_distribution(probabilities, uniform)
         return self._drawn_from_nucleus(probabilities, uniform)

@@ -148,13 +148,20 @@ def for_all_continuations(logits, width):
     return logits if logits.shape[1] == width else ops.repeat(logits, width, axis=1)
 
 
+def softmax(scores):
+    """``ops.softmax`` of the last axis, which may be one token (Keras would warn of it)."""
+    if scores.shape[-1] > 1:
+        return ops.softmax(scores, axis=-1)
+    return ops.ones_like(scores) + 0 * scores  # NaN where they are
+
+
 def log_sum_exp(scores):
     """``log(sum(exp(scores)))`` of the last axis, which is kept; 0 where all are -inf.
 
     It is the largest score less its log-probability: softmax is the fastest sum there is.
     """
     largest = ops.max(scores, axis=-1, keepdims=True)
-    share = ops.softmax(scores, axis=-1)
+    share = softmax(scores)
     # Every share is NaN where any score is, but a maximum may pass over it.
     total = largest - ops.log(ops.max(share, axis=-1, keepdims=True)) + 0 * share[..., :1]
     return ops.where(largest == FORBIDDEN, 0.0, total)

@@ -66,13 +66,16 @@ def inverse_distribution(weights, uniform):
 def _passing(weights, goal):
     """The first place at which the running sum passes the goal, and how much of it is left there.
 
-    Rounding may leave no place that passes, or find one without a weight: then it is one with.
+    Rounding may find a place without a weight, or none that passes: the last one is meant then.
     """
-    sums = ops.cumsum(weights, axis=-1)
-    rank = ops.where(weights > 0, ops.where(sums > goal, 2, 1), 0)
-    place = ops.cast(ops.argmax(rank, axis=-1, keepdims=True), "int32")
-    before = ops.where(ops.arange(weights.shape[-1]) < place, weights, 0.0)
-    return place, goal - ops.sum(before, axis=-1, keepdims=True)
+    size = weights.shape[-1]
+    places, weighs = ops.arange(size), weights > 0
+    passes = ops.logical_and(weighs, ops.cumsum(weights, axis=-1) > goal)
+    first = ops.min(ops.where(passes, places, size), axis=-1, keepdims=True)
+    last = ops.max(ops.where(weighs, places, 0), axis=-1, keepdims=True)
+    place = ops.cast(ops.minimum(first, last), "int32")
+    before = ops.sum(ops.where(places < place, weights, 0.0), axis=-1, keepdims=True)
+    return place, goal - before
 
 
 def _in_blocks(x, fill):

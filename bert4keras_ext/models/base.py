@@ -307,6 +307,12 @@ class Transformer(Blocks):
 
         return stream(self, inputs, **settings)
 
+    def stepper(self):
+        """The cached step of ``AutoRegressiveDecoder(..., transformer=self)``."""
+        from bert4keras_ext.models.stepper import Stepper
+
+        return Stepper(self)
+
     # ---- weights --------------------------------------------------------------------------
 
     @property

@@ -135,10 +135,15 @@ def write_texts(transformer, tokenizer, args, classes):
     """`args.samples` texts of each class, at random: a list of (text, class)."""
     wanted = [number for number in range(classes) for _ in range(args.samples)]
     start = tokenizer._token_start_id
+    inputs = {"Input-Token": [[start] for _ in wanted], "Input-Class": wanted}
     written = transformer.generate(
-        [([start], [0], [number]) for number in wanted], max_new_tokens=args.maxlen - 2,
-        method="sample", topp=args.topp, seed=args.seed, tokenizer=tokenizer,
-    )  # fmt: skip
+        inputs,
+        max_new_tokens=args.maxlen - 1,
+        method="sample",
+        topp=args.topp,
+        seed=args.seed,
+        tokenizer=tokenizer,
+    )
     return list(zip(written, wanted))
 
 

@@ -135,8 +135,7 @@ class Writer:
         return self.transformer.generate(
             [encode_source(self.tokenizer, *source, args) for source, _ in rows],
             max_new_tokens=args.target_maxlen - args.answer_maxlen,
-            method="beam" if beam > 1 else "greedy",
-            topk=beam,
+            **texts.search(beam),
             tokenizer=self.tokenizer,
         )
 

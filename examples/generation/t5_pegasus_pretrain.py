@@ -19,6 +19,7 @@ Source: article 8209, T5-PEGASUS.
 
 import bisect
 from collections import Counter
+from contextlib import closing
 from itertools import accumulate, islice
 
 import generation_flags
@@ -75,6 +76,10 @@ class Corpus:
         number = bisect.bisect_right(self.ends, place)
         return self.files[number][place - self.ends[number]].strip()
 
+    def close(self):
+        for file in self.files:
+            file.close()
+
 
 def open_corpora(args):
     """(train, dev): sequences of texts."""
@@ -100,7 +105,13 @@ class PseudoSummaries(PseudoSummaryGenerator):
 
     def count_chunks(self):
         sizes = self.sentence_length, self.chunk_length, self.min_sentences
-        return sum(1 for text in self.data for _ in summary_chunks(text, *sizes))
+        chunks = sum(1 for text in self.data for _ in summary_chunks(text, *sizes))
+        if not chunks:
+            raise ValueError(
+                f"expected texts of at least {self.min_sentences} sentences, one text a line, "
+                f"found none among {len(self.data)} lines"
+            )
+        return chunks
 
     def __iter__(self, random=False):
         yield from islice(super().__iter__(random), self.steps)
@@ -126,9 +137,9 @@ def frequency_loss(train, dev):
 def write_samples(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name, number in (("train", 64), ("dev", 16)):
-        rows = sample_texts.make_titles(number, seed=number)
-        lines = "".join(f"{row['abst']}\n" for row in rows)
-        (folder / f"{name}.txt").write_text(lines, encoding="utf-8")
+        lines = ("".join(row["abst"] for row in sample_texts.make_titles(5, seed))
+                 for seed in range(number, 2 * number))  # fmt: skip
+        (folder / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
 
 
 def write_report(args, transformer, tokenizer, run, best, baseline):
@@ -152,9 +163,15 @@ def main(args):
     finetuning.prepare(args, write_samples)
     with clear_errors():
         texts, dev_texts = open_corpora(args)
+    with closing(texts), closing(dev_texts):
+        pretrain(args, texts, dev_texts)
+
+
+def pretrain(args, texts, dev_texts):
+    with clear_errors():
         transformer, tokenizer = new_t5(args, texts)
-    train = PseudoSummaries(texts, tokenizer, args, args.steps_per_epoch)
-    dev = PseudoSummaries(dev_texts, tokenizer, args)
+        train = PseudoSummaries(texts, tokenizer, args, args.steps_per_epoch)
+        dev = PseudoSummaries(dev_texts, tokenizer, args)
     args.rows = f"{len(texts)} and {len(dev_texts)} texts, {len(train)} and {len(dev)} batches"
 
     model = transformer.model

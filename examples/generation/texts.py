@@ -5,10 +5,10 @@ import json
 import finetuning
 import pretrained
 import reports
-from bert4keras_ext.metrics import generation_scores
 from checks import clear_errors
 
 from bert4keras_ext.data import write_jsonl
+from bert4keras_ext.metrics import generation_scores
 from bert4keras_ext.training import KeepBest
 
 NAMES = {"rouge-1": "ROUGE-1", "rouge-2": "ROUGE-2", "rouge-l": "ROUGE-L", "bleu": "BLEU"}
@@ -25,6 +25,11 @@ def text_scores(predictions, references):
 def loss_of(model, batches):
     """The loss of these batches."""
     return model.evaluate(batches.fortest(), steps=len(batches), verbose=0)
+
+
+def search(beam):
+    """Settings of `generate` for a beam of this width."""
+    return {"method": "greedy"} if beam == 1 else {"method": "beam", "topk": beam}
 
 
 def print_scores(table):

@@ -58,8 +58,7 @@ def main(args):
         return transformer.generate(
             [tokenizer.encode(abstract, maxlen=args.source_maxlen) for abstract, _ in rows],
             max_new_tokens=args.target_maxlen,
-            method="beam" if beam > 1 else "greedy",
-            topk=beam,
+            **texts.search(beam),
             tokenizer=tokenizer,
         )
 

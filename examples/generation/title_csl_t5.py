@@ -63,8 +63,7 @@ def main(args):
         return transformer.generate(
             [tokenizer.encode(abstract, maxlen=args.source_maxlen)[0] for abstract, _ in rows],
             max_new_tokens=args.target_maxlen,
-            method="beam" if beam > 1 else "greedy",
-            topk=beam,
+            **texts.search(beam),
             tokenizer=tokenizer,
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 import reading
 
 from bert4keras_ext.data import PassagesQuestion, read_squad, read_webqa, text_segmentate
+from bert4keras_ext.metrics import sogou_qa_score
 
 PIECE = 128  # characters of a piece
 LONGEST = 30  # characters of an answer; longer ones of SQuAD's form are left out
@@ -56,6 +57,11 @@ def with_commas(text):
 def references_of(row):
     """The distinct answers of a question."""
     return list(dict.fromkeys(answer for _, answer in row.passages if answer))
+
+
+def texts_of(rows):
+    """All questions and passages, as the models read them."""
+    return (with_commas(text) for row in rows for text in (row.question, *dict(row.passages)))
 
 
 def draw_sample(row, draw):
@@ -108,10 +114,8 @@ def elect(votes):
 
 def score(answers, rows):
     """SogouQA's accuracy, F1 and their mean ("final") in percent, of {id: answer}."""
-    from bert4keras_ext.metrics import sogouqa_score
-
     predictions = {row.id: answers[row.id] for row in rows}
-    scores = sogouqa_score(predictions, {row.id: references_of(row) for row in rows})
+    scores = sogou_qa_score(predictions, {row.id: references_of(row) for row in rows})
     return {name: 100 * scores[name] for name in CURVES}
 
 

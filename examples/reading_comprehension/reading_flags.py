@@ -66,8 +66,8 @@ class Lengths(NamedTuple):
 def passages_parser(task, description, **defaults):
     """A parser with the flags of the scripts that read a question with several passages."""
     parser = reading_parser(
-        task, description, [CMRC, DRCD, WEBQA, SOGOU], settings=["question_maxlen", "answer_maxlen"],
-        maxlen=352, minlen=16, **defaults,
+        task, description, [CMRC, DRCD, WEBQA, SOGOU], maxlen=352, minlen=16,
+        settings=["question_maxlen", "answer_maxlen"], **defaults,
     )  # fmt: skip
     for name, default in (("question", 64), ("answer", 32)):
         parser.add_argument(

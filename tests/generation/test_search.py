@@ -9,6 +9,7 @@ from bert4keras_ext.generation import BeamSearch, GreedySearch, PrefixTree, Samp
 from bert4keras_ext.generation.search import Search, log_sum_exp
 from tests.generation.toy import (
     arrays_of,
+    assert_close,
     log_softmax,
     open_axes,
     program_of,
@@ -31,13 +32,6 @@ def searches():
     yield "tree", BeamSearch(width=3, end_ids=(4,), processors=[tree]), {}
     sampling = Sampling(width=3, end_ids=(4,), topk=4, topp=0.9, temperature=1.5)
     yield "sample", sampling, {"noise": noise_of(4, 6, 3)}
-
-
-def assert_close(found, expected, tolerance=1e-5):
-    for row, other in zip(found, expected, strict=True):
-        assert [ids for ids, _ in row] == [ids for ids, _ in other]
-        scores = [[score for _, score in texts] for texts in (row, other)]
-        np.testing.assert_allclose(*scores, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("name", ["greedy", "beam", "tree", "sample"])

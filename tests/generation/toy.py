@@ -92,6 +92,14 @@ def run(search, table, pairs, limit, dtype="float32", jit_compile=None, **arrays
     return read(results)
 
 
+def assert_close(found, expected, tolerance=1e-5):
+    """The same texts, and nearly the same scores."""
+    for row, other in zip(found, expected, strict=True):
+        assert [ids for ids, _ in row] == [ids for ids, _ in other]
+        scores = [[score for _, score in texts] for texts in (row, other)]
+        np.testing.assert_allclose(*scores, rtol=tolerance, atol=tolerance)
+
+
 def log_softmax(logits):
     logits = np.asarray(logits, "float64")
     largest = logits.max()
