@@ -23,8 +23,9 @@ class GreedySearch(Search):
         logits = for_all_continuations(logits, self.width)
         scores = self.processed(logits, state, count)
         log_probabilities = self.log_probabilities(scores)
-        tokens = self.pick(scores, state, count)
-        gain = ops.take_along_axis(log_probabilities, tokens[..., None], axis=-1)[..., 0]
+        tokens = ops.reshape(self.pick(scores, state, count), (-1, self.width))
+        gain = ops.take_along_axis(log_probabilities, tokens[..., None], axis=-1)
+        gain = ops.reshape(gain, (-1, self.width))  # says the width to the compiler
         return tokens, None, self._updated({**state, "invalid": invalid}, tokens, gain, count)
 
     def pick(self, scores, state, count):

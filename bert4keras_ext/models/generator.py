@@ -106,6 +106,7 @@ class Generator:
 
         def program(fixed, carry, caches, until):
             step = self._step(fixed, search.width)
+            carry = _of_width(carry, search.width)
             carry, caches = advance(search, step, carry, caches, until)
             return carry, caches, search.results(carry["state"]), carry["state"]["invalid"]
 
@@ -193,6 +194,20 @@ class Generator:
                 f"first is number {bad[0]}): expected numbers. Look for NaN among the weights "
                 "(a diverged training, float16 overflow), or load the checkpoint again"
             )
+
+
+def _of_width(carry, width):
+    """The carry of `advance` with its width told to the compiler, which saw open axes."""
+    state = {
+        name: ops.reshape(x, (-1, width)) if len(x.shape) == 2 and name != "prompt" else x
+        for name, x in carry["state"].items()
+    }
+    ids = {
+        name: ops.reshape(carry[name], (-1, width))
+        for name in ("tokens", "parents")
+        if name in carry
+    }
+    return {**carry, **ids, "state": state}
 
 
 def open_axes(tensor):

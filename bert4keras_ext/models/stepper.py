@@ -8,7 +8,7 @@ from bert4keras_ext.backend.compiled import compiled
 from bert4keras_ext.models.generator import generator_of, open_axes
 from bert4keras_ext.models.prompts import check_window, read_prompts
 
-ROOM = 64  # new tokens, at first
+ROOM = 64  # new tokens, where nobody said how many
 
 
 class Stepper:
@@ -32,6 +32,11 @@ class Stepper:
         self.transformer = model
         self.generator = None
         self.fixed = self.cache = None
+        self.wanted = (None, ROOM)
+
+    def prepare(self, rows, steps):
+        """Says before ``start`` how many continuations and new tokens there will be at most."""
+        self.wanted = rows, steps
 
     def start(self, inputs):
         """Reads the inputs of one text: probabilities (1, vocabulary) of its first new token.
@@ -53,12 +58,13 @@ class Stepper:
         """Reads a token of each continuation: probabilities (rows, vocabulary) of the next ones.
 
         Args:
-            tokens: int (rows,). The first call says how many rows there are at most.
+            tokens: int (rows,). Without ``prepare`` the first call has the most rows.
             parents: int (rows,): which row of the call before each of them goes on.
         """
         tokens, parents = np.asarray(tokens, "int32"), np.asarray(parents, "int32")
         if self.cache is None:
-            self.width, self.room = len(tokens), ROOM
+            rows, self.room = self.wanted
+            self.width = rows or len(tokens)
             self.cache = self._program("room")(self.fixed, self.room)
         if self.count == self.room:
             self.cache, self.room = self._program("more")(self.cache), 2 * self.room

@@ -58,7 +58,7 @@ class WholeModel:
         logits = ops.cast(ops.take_along_axis(logits, last, axis=1), "float32")
         if self.graph.is_probabilities:
             logits = ops.log(ops.maximum(logits, keras.config.epsilon() ** 5))
-        return ops.reshape(logits, (-1, width, logits.shape[-1]))
+        return ops.reshape(logits, (-1, width, self.graph.vocabulary))
 
     def _grown(self, given, role, lengths, new, count):
         """An input with what belongs to the new tokens behind the prompt of each row."""
