@@ -36,13 +36,16 @@ def training_parser(task, description, data, *, epochs, maxlen, minlen, learning
     Args:
         task: names the output folder.
         description: what --help shows first.
-        data: the data folder that is taken where none is passed.
+        data: the data folder (or a list of files) that is taken where none is passed.
         epochs, maxlen, minlen, learning_rate, batch_size: defaults; of maxlen also the least.
         settings: names of the script's own flags without which a run cannot be resumed.
     """
     parser = program.argument_parser(description, Path("runs") / task, batch_size)
     add = parser.add_argument
-    add("--data", type=Path, default=data, help="folder with the data files (%(default)s)")
+    if isinstance(data, list):
+        add("--data", type=Path, nargs="+", default=data, help="data files")
+    else:
+        add("--data", type=Path, default=data, help="folder with the data files (%(default)s)")
     add("--config", help="folder in Hugging Face layout, or bert_config.json")
     add("--checkpoint", help="pretrained weights; found by itself in a folder")
     add("--vocab", help="vocab.txt; found by itself beside the config")

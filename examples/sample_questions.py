@@ -30,11 +30,13 @@ def _article(rng, number, reports):
 
 
 def _facts(rng, number):
-    """(subject, event) pairs, no event twice."""
+    """(subject, event) pairs; no event is part of another one, so each has one answer."""
     facts = {}
     while len(facts) < number:
         subjects, events = rng.choice(REPORTS[rng.choice(list(LABELS))])
-        facts.setdefault(rng.choice(events), rng.choice(subjects))
+        event = rng.choice(events)
+        if not any(event in other or other in event for other in facts):
+            facts[event] = rng.choice(subjects)
     return [(subject, event) for event, subject in facts.items()]
 
 

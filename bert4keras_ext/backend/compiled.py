@@ -1,5 +1,7 @@
 """Functions of tensors, compiled once for all batches and lengths: the steps of prediction."""
 
+import functools
+
 import keras
 import numpy as np
 from keras import ops, tree
@@ -91,8 +93,13 @@ def _for_tensorflow(program, tensors, shapes, jit_compile):
     import tensorflow as tf
 
     signature = [tf.TensorSpec(shape, x.dtype) for shape, x in zip(shapes, tensors)]
+    # TensorFlow counts traces by the code of a function, and would take the programs of several
+    # models for one that is traced again and again; what has no code is counted by itself.
     return tf.function(
-        program, input_signature=signature, jit_compile=bool(jit_compile), autograph=False
+        functools.partial(program),
+        input_signature=signature,
+        jit_compile=bool(jit_compile),
+        autograph=False,
     )
 
 

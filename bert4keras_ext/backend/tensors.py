@@ -4,6 +4,8 @@ import math
 
 from keras import backend, ops
 
+from bert4keras_ext.backend.keras_internals import is_inside_xla
+
 
 def checked_length(length, limit, message, tensor=None):
     """Fails with ``message`` when a length exceeds ``limit``, even if known only at run time.
@@ -30,6 +32,27 @@ def checked_length(length, limit, message, tensor=None):
         with tf.control_dependencies([tf.debugging.assert_less_equal(length, limit, text)]):
             return tf.identity(tensor)
     return tensor
+
+
+def slice_written(x, start, updates):
+    """``x`` with ``updates``, of as many axes, put at ``start``: a tuple of ints and scalars.
+
+    As ``ops.slice_update``, which on TensorFlow is a program of XLA, compiled anew for every shape
+    and several times slower for small updates; outside of XLA this is an operation of TensorFlow.
+
+    Example:
+
+    >>> slice_written(ops.zeros((1, 3)), (0, 1), ops.ones((1, 1))).numpy().tolist()
+    [[0.0, 1.0, 0.0]]
+    """
+    if backend.backend() != "tensorflow" or is_inside_xla():
+        return ops.slice_update(x, start, updates)
+    import tensorflow as tf
+
+    begin = tf.stack([tf.cast(place, "int32") for place in start])
+    return tf.raw_ops.TensorStridedSliceUpdate(
+        input=x, begin=begin, end=begin + tf.shape(updates), strides=[1] * len(start), value=updates
+    )
 
 
 def head_and_rest(inputs):

@@ -122,7 +122,9 @@ class AutoRegressiveDecoder:
                 row each as ``predict`` gets them, and after them ``[[start_id]]`` where there is
                 one, and gives probabilities (1, vocabulary); and with ``step(tokens, parents)``,
                 which reads one token (rows,) more and gives probabilities (rows, vocabulary), row
-                i following row ``parents[i]`` of the step before. Or an object with a method
+                i following row ``parents[i]`` of the step before. Where it has a third method,
+                ``prepare(rows, steps)``, that is told before ``start`` how many rows and steps
+                there will be at most: the room that a cache needs. Or an object with a method
                 ``stepper()`` that makes such an object. None goes back to ``predict``.
 
         Returns:
@@ -155,6 +157,7 @@ class AutoRegressiveDecoder:
             an int array (length,), from the start token to the end token.
         """
         self._check_search(states, topk=topk, min_ends=min_ends)
+        self._prepare(topk)
         inputs = [np.array([x]) for x in inputs_list]
         ids, scores, parents = self.first_output_ids, np.zeros(1), np.zeros(1, "int64")
         for _ in range(self.maxlen):
@@ -199,6 +202,7 @@ class AutoRegressiveDecoder:
         self._check_search(states, n=n, topk=topk, min_ends=min_ends)
         if topp is not None and not 0 < topp <= 1:
             raise ValueError(f"topp expects a probability, 0 < topp <= 1, received {topp!r}")
+        self._prepare(n)
         random = np.random if seed is None else np.random.default_rng(seed)
         inputs = [np.array([x]) for x in inputs_list]
         ids, results, parents = self.first_output_ids, [], np.zeros(1, "int64")
@@ -233,6 +237,10 @@ class AutoRegressiveDecoder:
             found = found if rtype == "probas" else log_probabilities(found)
         self._check_outputs(found, len(output_ids))
         return found, states
+
+    def _prepare(self, rows):
+        if hasattr(self.stepper, "prepare"):
+            self.stepper.prepare(rows, self.maxlen)
 
     def _step(self, inputs, output_ids, parents):
         if output_ids.shape == self.first_output_ids.shape:

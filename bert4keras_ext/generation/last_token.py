@@ -1,12 +1,13 @@
 """What a model gives at the last position, called once a token with inputs that grow."""
 
+from operator import is_not
+
 import keras
 import numpy as np
 from keras import ops, tree
 
 from bert4keras_ext.backend.acceleration import jit_compile
 from bert4keras_ext.backend.compiled import compiled
-from bert4keras_ext.backend.keras_internals import all_layers_of
 from bert4keras_ext.generation.paddings import Padding
 
 # Under this name, in the model itself: it lives and dies with the model.
@@ -54,7 +55,7 @@ class LastToken:
         self.model = model
         self._programs = {}
         self._padding = None
-        self._state = None
+        self._variables = []
 
     def predict(self, inputs, batch_size=None, verbose=0):
         """The outputs at the last position: (batch, vocabulary), or a list of them.
@@ -74,7 +75,7 @@ class LastToken:
         """
         arrays = self._arrays(inputs)
         xla = jit_compile()
-        self._forget_programs_of_other_layers()
+        self._forget_programs_of_other_variables()
         backend = keras.backend.backend()
         if backend == "jax" or (xla and backend == "tensorflow"):
             if self._padding is None:
@@ -97,14 +98,14 @@ class LastToken:
         outputs = self.model(tree.pack_sequence_as(self.model.input, arrays), training=False)
         return tree.map_structure(lambda x: _at(x, padding), outputs)
 
-    def _forget_programs_of_other_layers(self):
-        """LoRA and quantization replace weights, of which a program that is there knows nothing."""
-        state = [
-            (getattr(layer, "lora_enabled", None), getattr(layer, "quantization_mode", None))
-            for layer in all_layers_of(self.model)
-        ]
-        if state != self._state:
-            self._programs, self._state = {}, state
+    def _forget_programs_of_other_variables(self):
+        """LoRA and quantization make new variables, of which a program that is there knows nothing.
+
+        The variables themselves are kept: the id of one that is gone could be that of another.
+        """
+        found = self.model.variables
+        if len(found) != len(self._variables) or any(map(is_not, found, self._variables)):
+            self._programs, self._variables = {}, found
 
     def _arrays(self, inputs):
         """A NumPy array for each input of the model, in its order."""

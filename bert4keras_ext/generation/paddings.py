@@ -16,10 +16,10 @@ LENGTH = 32  # lengths become multiples of it
 class Padding:
     """Fills inputs up to a few shapes, where the model's outputs do not change by it.
 
-    Token ids are continued by the model's padding, segments and positions by their last one, rows
-    by copies of the last row: padding tokens are masked, and what follows is not seen by a
-    language model. Whether that holds for this very model, with its layers of the user's own, is
-    tried out once.
+    Token ids are continued by the model's padding, or 0 and 1 where it has none, segments
+    and positions by their last one, rows by copies of the last row: padding is masked, and what
+    follows is not seen by a language model. Whether that holds for this very model, with its
+    layers of the user's own, is tried out once.
 
     Args:
         model: a functional Keras model.
@@ -30,7 +30,7 @@ class Padding:
         self._refused = set()
         layers = all_layers_of(model)
         masking = (layer for layer in layers if getattr(layer, "mask_zero", False))
-        self._padding_id = next((getattr(layer, "padding_id", 0) for layer in masking), 0)
+        self._padding_id = next((getattr(layer, "padding_id", 0) for layer in masking), -1)
         self._is_open = [len(x.shape) == 2 and x.shape[1] is None for x in model.inputs]
         self._is_tokens = [i == 0 or "Token" in x.name for i, x in enumerate(model.inputs)]
         short = any("16" in str(getattr(layer, "compute_dtype", "")) for layer in layers)
@@ -66,12 +66,19 @@ class Padding:
         for array, is_open, is_tokens in zip(arrays, self._is_open, self._is_tokens):
             array = np.concatenate([array, array[-1:].repeat(rows, axis=0)])
             if is_open:
-                added, last = -array.shape[1] % LENGTH, array[:, -1:]
-                last = np.full_like(last, self._padding_id) if is_tokens else last
-                array = np.concatenate([array, last.repeat(added, axis=1)], axis=1)
+                added = -array.shape[1] % LENGTH
+                last = array[:, -1:].repeat(added, axis=1)
+                more = self._tokens(last) if is_tokens else last
+                array = np.concatenate([array, more], axis=1)
             filled.append(array)
         same = all(x.shape == y.shape for x, y in zip(filled, arrays))
         return (arrays if same else filled), added
+
+    def _tokens(self, places):
+        if self._padding_id >= 0:
+            return np.full_like(places, self._padding_id)
+        # Not all alike, lest they be what the outputs should come from: the trial would not tell.
+        return np.zeros_like(places) + np.arange(places.shape[1], dtype=places.dtype) % 2
 
     def _try_out(self, program, arrays, filled, added):
         pairs = zip(tree.flatten(program(arrays, 0)), tree.flatten(program(filled, added)))

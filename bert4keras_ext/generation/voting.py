@@ -69,4 +69,4 @@ class Votes:
         return step_of_groups
 
     def _sum(self, x):
-        return ops.segment_sum(x, self.group, num_segments=self.groups, sorted=True)
+        return ops.segment_sum(x, self.group, num_segments=self.groups)

@@ -7,6 +7,8 @@ such as the keys of a prompt, stands in front of it and is never copied.
 
 from keras import ops
 
+from bert4keras_ext.backend.tensors import slice_written
+
 
 def empty_cache(batch, heads, capacity, key_size, head_size=None, dtype="float32"):
     """Room for the keys and values of ``capacity`` places.
@@ -27,7 +29,7 @@ def write_to_cache(cache, keys, values, index):
     """The pair ``cache`` with keys and values (batch, heads, length, size) put at ``index``."""
     start = (0, 0, index, 0)
     return tuple(
-        ops.slice_update(old, start, ops.cast(new, old.dtype))
+        slice_written(old, start, ops.cast(new, old.dtype))
         for old, new in zip(cache, (keys, values))
     )
 

@@ -72,20 +72,16 @@ class Generator:
             while len(self.programs) >= PROGRAMS:
                 self.programs.pop(next(iter(self.programs)))
             program = function(request, key[1] is True)
-            self.programs[key] = compiled(program, self.state[2], _open_axes)
+            self.programs[key] = compiled(program, self.state[2], open_axes)
         return self.programs[key]
 
     def _whole(self, request, votes):
         engine, search = self.engine, request.search(normalized=votes)
-        roles = {name: i for i, name in self.graph.roles.items()}
 
         def program(arrays, until):
-            inputs = {roles[name]: x for name, x in arrays["inputs"].items()}
             tokens = arrays["tokens"]
-            logits, fixed, caches = engine.prefill(
-                inputs, arrays["lengths"], ops.shape(tokens)[2], search.width,
-                arrays.get("source_lengths"),
-            )  # fmt: skip
+            logits, fixed = self.prefill(arrays)
+            caches = engine.empty_cache(fixed, ops.shape(tokens)[2], search.width)
             step = self._step(fixed, search.width)
             if votes:
                 voting = Votes(arrays["group"], ops.shape(tokens)[0], request.end_ids)
@@ -99,11 +95,18 @@ class Generator:
 
         return program
 
+    def prefill(self, arrays):
+        """(logits of the first new token, fixed), from what ``arrays_of`` gave."""
+        names = {name: i for i, name in self.graph.roles.items()}
+        inputs = {names[name]: x for name, x in arrays["inputs"].items()}
+        return self.engine.prefill(inputs, arrays["lengths"], arrays.get("source_lengths"))
+
     def _rest(self, request, votes):
         search = request.search()
 
         def program(fixed, carry, caches, until):
             step = self._step(fixed, search.width)
+            carry = _of_width(carry, search.width)
             carry, caches = advance(search, step, carry, caches, until)
             return carry, caches, search.results(carry["state"]), carry["state"]["invalid"]
 
@@ -117,32 +120,36 @@ class Generator:
 
     # ---- arrays -------------------------------------------------------------------------------
 
-    def _arrays(self, prompts, request, rows, votes, noise):
-        """What a program takes: ({name: array}, limit)."""
-        limit, capacity = request.max_new_tokens, self._bucket(request.max_new_tokens)
+    def arrays_of(self, prompts):
+        """What ``prefill`` takes for some prompts: {name: array}."""
         lengths = [len(prompt.ids) for prompt in prompts]
         most = self._bucket(max(lengths), self.window)
         inputs = {"token": padded([p.ids for p in prompts], most, self.graph.padding or 0)}
         for role in prompts[0].others:
-            inputs[role] = padded([p.others[role] for p in prompts], most)
-            if role == "position":
-                inputs[role] = np.asarray(inputs[role], self._dtype_of(role))
-        arrays = {
-            "inputs": inputs,
-            "lengths": np.asarray(lengths, "int32"),
-            "limit": np.asarray(limit, "int32"),
-            "tokens": np.zeros((len(rows), request.width, capacity), "int32"),
-            "rows": np.asarray(rows, "int32"),
-            "prompt": self._prompt_of_one_piece(prompts, most, votes),
-        }
+            rows = padded([p.others[role] for p in prompts], most)
+            inputs[role] = np.asarray(rows, self._dtype_of(role))
+        for name in prompts[0].extras:
+            values = [np.asarray(p.extras[name]) for p in prompts]
+            inputs[name] = np.stack(values).astype(self._dtype_of(name))
+        arrays = {"inputs": inputs, "lengths": np.asarray(lengths, "int32")}
         if self.graph.is_seq2seq:
             sources = [p.source for p in prompts]
             longest = self._bucket(max(map(len, sources)))
             inputs["source"] = padded(sources, longest, self.graph.padding or 0)
             arrays["source_lengths"] = np.asarray([len(source) for source in sources], "int32")
-        for name in prompts[0].extras:
-            values = [np.asarray(p.extras[name]) for p in prompts]
-            inputs[name] = np.stack(values).astype(self._dtype_of(name))
+        return arrays
+
+    def _arrays(self, prompts, request, rows, votes, noise):
+        """What a program takes: ({name: array}, limit)."""
+        limit, capacity = request.max_new_tokens, self._bucket(request.max_new_tokens)
+        arrays = self.arrays_of(prompts)
+        length = arrays["inputs"]["token"].shape[1]
+        arrays |= {
+            "limit": np.asarray(limit, "int32"),
+            "tokens": np.zeros((len(rows), request.width, capacity), "int32"),
+            "rows": np.asarray(rows, "int32"),
+            "prompt": self._prompt_of_one_piece(prompts, length, votes),
+        }
         if noise is not None:
             filled = np.zeros((len(rows), capacity, request.width), "float32")
             filled[:, :limit] = noise[list(rows)]
@@ -189,7 +196,21 @@ class Generator:
             )
 
 
-def _open_axes(tensor):
+def _of_width(carry, width):
+    """The carry of `advance` with its width told to the compiler, which saw open axes."""
+    state = {
+        name: ops.reshape(x, (-1, width)) if len(x.shape) == 2 and name != "prompt" else x
+        for name, x in carry["state"].items()
+    }
+    ids = {
+        name: ops.reshape(carry[name], (-1, width))
+        for name in ("tokens", "parents")
+        if name in carry
+    }
+    return {**carry, **ids, "state": state}
+
+
+def open_axes(tensor):
     """Axes whose sizes differ from call to call: batch and lengths, not widths."""
     dtype = backend.standardize_dtype(tensor.dtype)
     if "float" in dtype:  # (batch, dim), (batch, places, dim), (batch, heads, places, dim)

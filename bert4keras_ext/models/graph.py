@@ -95,8 +95,8 @@ class Graph:
             raise ValueError(
                 f"generation reads the layers of a functional model; {model.name!r} is a "
                 f"{type(model).__name__}: expected a model of build_transformer_model, or "
-                "keras.Model(inputs, outputs) made from one; or pass cache=False, which calls the "
-                "whole model for every token"
+                "keras.Model(inputs, outputs) made from one. For other models, write a predict of "
+                "generation.AutoRegressiveDecoder"
             )
         calls = []
         for operation, arguments, outputs in nodes:

@@ -18,7 +18,7 @@ from keras import ops
 from bert4keras_ext.models.graph import BY_TOKEN, Graph, Same
 from bert4keras_ext.models.masks import CausalMask, LocalMask, UniLMMask
 from bert4keras_ext.models.single_tokens import check_single_tokens
-from bert4keras_ext.models.step_rules import rule_of
+from bert4keras_ext.models.step_rules import MASKS, rule_of
 
 
 class Incremental:
@@ -38,8 +38,9 @@ class Incremental:
         self.rules = [rule_of(call.operation) for call in self.calls]
         self.varying = self._varying()
         self.tail = self._tail()
-        self.constants = self._constants()
         self._parameters = {}
+        self.stepping = self._stepping()
+        self.constants = self._constants()
         check_looks_back_only(self)
         check_single_tokens(self)
 
@@ -65,9 +66,26 @@ class Incremental:
                 tail.add(call.index)
         return tail
 
+    def _stepping(self):
+        """The calls that steps make: those that depend on the newest tokens, but for masks of
+        padding, which these have none of."""
+        wanted, calls = {self.graph.logits}, []
+        for call in reversed(self.calls):
+            if wanted & set(call.outputs) and self.is_varying(call):
+                masks = self.masks_of(call)
+                wanted |= {i for i in call.inputs if i not in masks}
+                calls.append(call)
+        return calls[::-1]
+
+    def masks_of(self, call):
+        """Ids of the padding masks that Keras, or the user, gave a call among its arguments."""
+        arguments = self.arguments(call, {i: i for i in call.inputs})
+        found = [x for name, x in arguments.items() if name in MASKS]
+        return {i for i in keras.tree.flatten(found) if i is not None}
+
     def _constants(self):
         """Ids of the tensors without places that steps read, such as a condition."""
-        read = {i for call in self.calls if self.is_varying(call) for i in call.inputs}
+        read = {i for call in self.stepping for i in call.inputs if i not in self.masks_of(call)}
         return sorted(read - self.varying, key=list(self.graph.tensors).index)
 
     def parameters(self, call):
@@ -82,41 +100,36 @@ class Incremental:
         args, kwargs = call.arguments.fill_in(values)
         return {**dict(zip(self.parameters(call), args)), **kwargs}
 
-    def prefill(self, inputs, lengths, capacity, width, source_lengths=None):
+    def prefill(self, inputs, lengths, source_lengths=None):
         """Reads the prompts.
 
         Args:
             inputs: {id of an input: tensor}, padded on the right.
             lengths: int32 (batch,), of the prompts; source_lengths: of what the encoder reads.
-            capacity: room for so many new tokens; width: continuations of a row.
 
         Returns:
-            (logits of the next token (batch, 1, vocabulary), fixed, cache): ``fixed`` is what all
-            steps read, ``cache`` what they change.
+            (logits of the next token (batch, 1, vocabulary), fixed): ``fixed`` is what all steps
+            read and none changes.
         """
         run = Prefill(self, inputs, lengths, source_lengths)
         logits = run.logits()
-        fixed = {
+        return logits, {
             "kept": run.kept_of_calls,
             "constants": {str(i): run.values[x] for i, x in enumerate(self.constants)},
             "lengths": lengths,
             "next": run.next_of_inputs(),
             "prompt": run.prompt_positions(),
         }
-        batch = ops.shape(lengths)[0]
-        places = capacity * width
-        cache = {"visible": ops.zeros((batch, width, places), "bool"), "pairs": {}}
-        for call in self._caching(run):
-            kept = run.kept_of_calls[str(call.index)]
-            cache["pairs"][str(call.index)] = tuple(
-                _room(kept[part], places) for part in ("keys", "values")
-            )
-        return logits, fixed, cache
 
-    def _caching(self, run):
+    def empty_cache(self, fixed, capacity, width):
+        """What steps change, for so many new tokens of so many continuations of each row."""
+        batch, places = ops.shape(fixed["lengths"])[0], capacity * width
+        pairs = {}
         for call in self.calls:
-            if "keys" in run.kept_of_calls.get(str(call.index), {}) and not self.reads_source(call):
-                yield call
+            kept = fixed["kept"].get(str(call.index), {})
+            if "keys" in kept and not self.reads_source(call):
+                pairs[str(call.index)] = tuple(_room(kept[x], places) for x in ("keys", "values"))
+        return {"visible": ops.zeros((batch, width, places), "bool"), "pairs": pairs}
 
     def reads_source(self, call):
         """Whether an attention looks at what the encoder gave (cross-attention)."""
@@ -257,6 +270,7 @@ class Step(_Run):
 
     def __init__(self, model, tokens, parents, count, fixed, cache, width):
         super().__init__(model)
+        tokens = ops.reshape(tokens, (-1, width))  # says the width to the compiler
         self.fixed, self.pairs = fixed, dict(cache["pairs"])
         self.count, self.width = count, width
         self.index = count * self.width
@@ -320,9 +334,9 @@ class Step(_Run):
         return ops.concatenate([mask, self.visible], axis=2)
 
     def logits(self):
-        for call, rule in zip(self.model.calls, self.model.rules):
-            if self.is_varying(call):
-                self.make(call, None if rule is None else rule.step, self.values)
+        for call in self.model.stepping:
+            rule = self.model.rules[call.index]
+            self.make(call, None if rule is None else rule.step, self.values)
         return self.result()
 
 

@@ -24,14 +24,15 @@ def check_single_tokens(model):
     Raises:
         ValueError: for a layer whose result depends on the other tokens, or that cannot be tried.
     """
-    for call, rule in zip(model.calls, model.rules):
-        if rule is None and type(call.operation) not in _ALONE and model.is_varying(call):
+    for call in model.stepping:
+        if model.rules[call.index] is None and type(call.operation) not in _ALONE:
             _try(model, call)
 
 
 def _try(model, call):
     rng = np.random.default_rng(0)
-    tensors = {i: _random(model.graph.tensors[i], i in model.varying, rng) for i in call.inputs}
+    inputs = [i for i in call.inputs if i not in model.masks_of(call)]
+    tensors = {i: _random(model.graph.tensors[i], i in model.varying, rng) for i in inputs}
     try:
         whole = _outputs(call, tensors)
         parts = [

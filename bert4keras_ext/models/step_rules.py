@@ -28,7 +28,7 @@ from bert4keras_ext.layers import (
     RotaryEmbedding,
     SinusoidalPositionEmbedding,
 )
-from bert4keras_ext.layers.attention import three_inputs
+from bert4keras_ext.layers.attention import mask_of_keys, three_inputs, three_masks
 from bert4keras_ext.models.masks import CausalMask, LocalMask, UniLMMask
 from bert4keras_ext.models.roberta import RealTokenPositions
 from bert4keras_ext.models.t5 import OutputTable
@@ -44,6 +44,8 @@ class StepRule(NamedTuple):
     is_constant: bool = False
 
 
+# Arguments that hold masks of padding.
+MASKS = ("mask", "query_mask", "key_mask", "value_mask")
 _RULES = {}
 
 
@@ -84,19 +86,24 @@ def _inputs_of(arguments):
         key = None
     if value is query or value is key:
         value = None
-    masks = ("mask", "query_mask", "key_mask", "value_mask")
-    return query, key, value, {k: v for k, v in arguments.items() if k not in masks}
+    return query, key, value, {k: v for k, v in arguments.items() if k not in MASKS}
 
 
-def _mask_of_prompt(run, call, key, carried):
-    """Which keys are real: what Keras carries with them, and the lengths of the rows."""
+def _mask_of_prompt(run, call, arguments):
+    """Which keys are real: what Keras carries with them, or was given, and the lengths of rows."""
+    query, key, value, _ = _inputs_of(arguments)
+    in_list = isinstance(arguments["query"], (list, tuple))
+    masks = three_masks(*(arguments.get(name) for name in MASKS), in_list)
+    carried = mask_of_keys(key, value, *masks)
+    if carried is None:
+        carried = keras_mask(query if key is None else key)
     real = run.real_of(call, key is not None)
     return carried if real is None else real if carried is None else ops.logical_and(carried, real)
 
 
 def _attention_prefill(run, call, arguments):
     query, key, value, others = _inputs_of(arguments)
-    mask = _mask_of_prompt(run, call, key, keras_mask(query if key is None else key))
+    mask = _mask_of_prompt(run, call, arguments)
     if not run.is_varying(call):
         return call.operation(query, key=key, value=value, key_mask=mask, **others)
     *outputs, cache = call.operation(

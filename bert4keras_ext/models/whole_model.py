@@ -1,12 +1,13 @@
 """Generation without a cache: the whole model is called for every token.
 
-For models whose layers cannot be run a token at a time (subclassed ones, layers that mix tokens in
-ways of their own), and what the cached way is tested against.
+For models some of whose layers mix tokens in ways of their own, and what the cached way is tested
+against.
 """
 
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.tensors import slice_written
 from bert4keras_ext.models.graph import BY_TOKEN, Graph
 
 
@@ -23,18 +24,19 @@ class WholeModel:
         logits = self.graph.tensors[self.graph.logits]
         self.predictor = keras.Model(model.inputs, logits)
 
-    def prefill(self, inputs, lengths, capacity, width, source_lengths=None):
-        batch = ops.shape(lengths)[0]
+    def prefill(self, inputs, lengths, source_lengths=None):
         fixed = {"lengths": lengths, "inputs": {str(i): inputs[x] for i, x in self._ids(inputs)}}
-        tokens = ops.zeros((batch, width, capacity), "int32")
-        logits = self._logits(tokens[:, :1], 0, fixed, 1)
-        return logits, fixed, {"tokens": tokens}
+        nothing = ops.zeros((ops.shape(lengths)[0], 1, 1), "int32")
+        return self._logits(nothing, 0, fixed, 1), fixed
+
+    def empty_cache(self, fixed, capacity, width):
+        return {"tokens": ops.zeros((ops.shape(fixed["lengths"])[0], width, capacity), "int32")}
 
     def step(self, tokens, parents, count, fixed, cache, width):
         written = cache["tokens"]
         if parents is not None:
             written = ops.take_along_axis(written, parents[..., None], axis=1)
-        written = ops.slice_update(written, (0, 0, count), tokens[..., None])
+        written = slice_written(written, (0, 0, count), tokens[..., None])
         return self._logits(written, count + 1, fixed, width), {"tokens": written}
 
     def _ids(self, inputs):
@@ -56,10 +58,13 @@ class WholeModel:
         logits = ops.cast(ops.take_along_axis(logits, last, axis=1), "float32")
         if self.graph.is_probabilities:
             logits = ops.log(ops.maximum(logits, keras.config.epsilon() ** 5))
-        return ops.reshape(logits, (-1, width, logits.shape[-1]))
+        return ops.reshape(logits, (-1, width, self.graph.vocabulary))
 
     def _grown(self, given, role, lengths, new, count):
-        """An input with what belongs to the new tokens behind the prompt of each row."""
+        """An input with what belongs to the new tokens behind the prompt of each row.
+
+        The places after those are padding, of a UniLM in segment 1: what comes later.
+        """
         prompt, capacity = ops.shape(given)[1], ops.shape(new)[1]
         places = ops.arange(prompt + capacity)[None]
         own = ops.take_along_axis(given, ops.minimum(places, prompt - 1) + 0 * lengths[:, None], 1)
@@ -73,6 +78,6 @@ class WholeModel:
             wanted = ops.maximum(last, 1)
         else:
             wanted = last
-        fill = self.graph.padding if role == "token" and self.graph.padding is not None else 0
+        fill = {"token": self.graph.padding or 0, "segment": int(self.graph.is_unilm)}.get(role, 0)
         grown = ops.where(after < 0, own, ops.cast(wanted, own.dtype))
         return ops.where(after < count, grown, ops.cast(fill, grown.dtype))

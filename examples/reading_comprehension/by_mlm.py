@@ -25,6 +25,7 @@ SogouQA's scorer reads) for each file that is scored on, and the state that --re
 Source: article 7148.
 """
 
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
 import reading_flags
 from reading_flags import program
 
@@ -141,8 +142,7 @@ def main(args):
     with clear_errors():
         train, dev = passages.load_splits(args)
         rows, dev_rows = reading.flat(train), reading.flat(dev)
-        texts = (passages.with_commas(t) for r in rows for t in (r.question, *dict(r.passages)))
-        model, tokenizer = slot_model(args, texts)
+        model, tokenizer = slot_model(args, passages.texts_of(rows))
     batches = Slots(rows, tokenizer, args)
     guesses = passages.random_spans(rows, dev_rows)
 

@@ -19,8 +19,9 @@ Under --out: best.weights.h5, results.json, curve.png, FILE_predict.json (for th
 {id: answer}) for each file that is scored on, and the state that --resume goes on from.
 """
 
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
 import reading_flags
-from reading_flags import checks, flags, program
+from reading_flags import checks, program
 
 # ---- config ---------------------------------------------------------------------------------
 
@@ -59,6 +60,7 @@ from checks import clear_errors
 
 from bert4keras_ext.data import BucketedGenerator, read_squad, sliding_windows
 from bert4keras_ext.layers import GlobalPointer
+from bert4keras_ext.metrics import cmrc2018_score
 from bert4keras_ext.training import KeepBest
 
 # ---- data -----------------------------------------------------------------------------------
@@ -150,8 +152,6 @@ def answers_of(questions, votes):
 
 def score(predictions, questions):
     """EM and F1 in percent, of {id: answer}."""
-    from bert4keras_ext.metrics import cmrc2018_score
-
     references = {row.id: [text for text, _ in row.answers] for row in questions}
     scores = cmrc2018_score({row.id: predictions[row.id] for row in questions}, references)
     return {"em": scores["em"], "f1": scores["f1"]}

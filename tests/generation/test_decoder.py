@@ -192,6 +192,21 @@ def test_constructor_takes_the_cache():
     assert isinstance(decoder.use_cache(Builder()).stepper, TableStepper)
 
 
+def test_a_cache_is_told_how_much_room_it_needs():
+    class Roomy(TableStepper):
+        def prepare(self, rows, steps):
+            self.room, self.used, self.steps = (rows, steps), 0, 1
+
+        def step(self, tokens, parents):
+            self.used, self.steps = max(self.used, len(tokens)), self.steps + 1
+            return super().step(tokens, parents)
+
+    decoder = table_decoder()(TABLE, 2, -1, 5, transformer=Roomy(TABLE))
+    for search in (decoder.beam_search, decoder.random_sample):
+        search([[1, 3]], 3)
+        assert decoder.stepper.room == (decoder.stepper.used, decoder.stepper.steps) == (3, 5)
+
+
 def test_flat_name():
     assert snippets.AutoRegressiveDecoder is AutoRegressiveDecoder
 

@@ -12,8 +12,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 SMALL = st.integers(1, 6)
 
 
-def decoder_of(seed, vocabulary, end_id=0, maxlen=6, minlen=1, start_id=None):
-    table = np.random.default_rng(seed).normal(0, 2, (vocabulary,) * 3)
+def decoder_of(seed, vocabulary, end_id=0, maxlen=6, minlen=1, start_id=None, spread=2):
+    table = np.random.default_rng(seed).normal(0, spread, (vocabulary,) * 3)
     return table_decoder("logits")(table, start_id, end_id, maxlen, minlen)
 
 
@@ -65,10 +65,12 @@ def beam_loop(table, before, width, end_id, maxlen, minlen, min_ends):
     return list(beams[0][0])
 
 
-@hypothesis.given(SEEDS, SMALL, SMALL, SMALL, st.integers(1, 2))
-def test_beam_search_is_a_loop(seed, width, maxlen, minlen, min_ends):
+@hypothesis.given(
+    SEEDS, SMALL, st.integers(1, 9), SMALL, st.integers(1, 2), st.sampled_from([0.3, 1, 2])
+)
+def test_beam_search_is_a_loop(seed, width, maxlen, minlen, min_ends, spread):
     minlen = min(minlen, maxlen)
-    decoder = decoder_of(seed, 5, maxlen=maxlen, minlen=minlen)
+    decoder = decoder_of(seed, 4, maxlen=maxlen, minlen=minlen, spread=spread)
     wanted = beam_loop(decoder.table, (1, 3), width, 0, maxlen, minlen, min_ends)
     assert decoder.beam_search([[1, 3]], width, min_ends=min_ends).tolist() == wanted
     decoder.use_cache(TableStepper(decoder.table))

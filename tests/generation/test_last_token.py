@@ -33,6 +33,8 @@ def test_it_is_the_model_s_last_position(xla, capfd):
         ids = batch(rows, length)
         arrays = [ids, segments_of(ids)]
         check(last_token(model).predict(arrays), wanted(model, arrays))
+    if xla and BACKEND != "torch":
+        assert last_token(model)._padding.is_harmless
     assert capfd.readouterr().out == ""
 
 
@@ -162,6 +164,24 @@ def test_the_same_object_each_time_which_leaves_the_model_free(tmp_path):
     keras.utils.clear_session()
     gc.collect()
     assert [reference() for reference in gone] == [None, None]
+
+
+@pytest.mark.skipif(BACKEND != "tensorflow", reason="graphs are TensorFlow's")
+def test_no_graph_is_left():
+    from tests.test_memory import graphs_alive
+
+    def use():
+        model = model_of().model
+        ids = batch(2, 5)
+        last_token(model).predict([ids, segments_of(ids)])
+        assert sum_of_graphs() > before
+
+    def sum_of_graphs():
+        return sum(type(x).__name__ == "FuncGraph" for x in gc.get_objects())
+
+    before = graphs_alive()
+    use()
+    assert graphs_alive() <= before
 
 
 def test_decoder_over_a_model_is_the_loop_over_its_predict():

@@ -46,6 +46,13 @@ def test_not_where_outputs_would_change(function):
     assert reader.shapes == {((3, 5),), ((3, 6),)}
 
 
+def test_a_first_token_alone_tells_it_too():
+    reader = Reader(counting_model(lambda x: ops.mean(x, axis=1, keepdims=True) + 0 * x)[0])
+    for ids in (np.zeros((1, 1), int), batch(1, 6)):
+        reader.check([ids])
+    assert reader.padding.is_harmless is False
+
+
 @pytest.mark.parametrize("name", ["unilm", "lm", "gpt", "t5", "t5_decoder"])
 def test_harmless_for_our_models(name):
     family = name.partition("_")[0] if name in ("gpt", "t5", "t5_decoder") else "bert"
@@ -61,6 +68,21 @@ def test_harmless_for_our_models(name):
     reader.check([x[:1] for x in arrays])
     source = (5, 8) if name == "t5_decoder" else (32,)
     assert reader.shapes == {((rows, *source), (rows, 32)) for rows in (1, 4)}
+
+
+def test_segments_hide_what_follows_in_models_without_padding():
+    reader = Reader(model_of("bert", "unilm", pad_token_id=-1).model)
+    ids = batch(3, 6)
+    reader.check([ids, segments_of(ids)])
+    assert reader.shapes == {((4, 32), (4, 32))}
+
+
+def test_padding_of_another_id():
+    reader = Reader(model_of("bert", "encoder", pad_token_id=7).model)
+    ids = batch(3, 6)
+    ids[1, 1:3] = 0
+    reader.check([ids, segments_of(ids)])
+    assert reader.shapes == {((4, 32), (4, 32))}
 
 
 def test_not_beyond_the_positions_of_a_model():
