@@ -14,6 +14,7 @@ import csl
 import judge
 import pretrained
 import question_answer_pairs
+import sample_questions
 import sample_texts
 import simbert_paraphrase
 import small_t5
@@ -136,7 +137,7 @@ def test_the_stretch_that_is_read_holds_the_answer(args, start):
 def test_articles_are_kept_apart(args, tmp_path):
     from reports import write_json
 
-    write_json(tmp_path / "all.json", sample_texts.make_questions(20))
+    write_json(tmp_path / "all.json", sample_questions.make_spans(20, reports=2))
     args.data = tmp_path / "all.json"
     args.source_maxlen = 64
     train, dev = question_answer_pairs.load_questions(args)
