@@ -3,9 +3,10 @@
 from keras import ops
 
 from bert4keras_ext.backend.tensors import slice_written
-from bert4keras_ext.generation.search import Search, for_all_continuations, invalid_rows
+from bert4keras_ext.generation.search import FORBIDDEN, Search, for_all_continuations
+from bert4keras_ext.generation.selection import top_k
 
-LOWEST = -1e9  # of a beam that does not exist
+NOTHING = FORBIDDEN  # the score of a text that is not there
 
 
 class BeamSearch(Search):
@@ -22,104 +23,110 @@ class BeamSearch(Search):
             could not be at any length.
         **kwargs: those of Search.
 
-    Processors see log-probabilities.
+    Processors see log-probabilities, those at the temperature. Where fewer than ``width`` texts can
+    be found, the results end with empty ones of score -inf.
+
+    Raises:
+        ValueError: for another early_stopping.
 
     Source: what transformers calls beam search (``num_beams``), whose results it has.
     """
 
     def __init__(self, early_stopping=False, **kwargs):
         super().__init__(**kwargs)
+        if early_stopping not in (True, False, "never"):
+            raise ValueError(
+                f"early_stopping expects True, False or 'never', found {early_stopping!r}"
+            )
         self.early_stopping = early_stopping
 
     def start(self, tokens, limit, prompt, rows):
         state = super().start(tokens, limit, prompt, rows)
         batch, width, _ = ops.shape(tokens)
-        only_first = ops.where(ops.arange(width) == 0, 0.0, LOWEST)
+        only_first = ops.where(ops.arange(width) == 0, 0.0, NOTHING)
         return {
             **state,
             "scores": ops.zeros((batch, width), "float32") + only_first[None],
             "best_tokens": tokens,
             "best_lengths": state["lengths"],
-            "best_scores": ops.full((batch, width), LOWEST, "float32"),
-            "is_text": state["finished"],  # which of the best are there
+            "best_scores": ops.full((batch, width), NOTHING, "float32"),
         }
 
     def choose(self, logits, state, count):
-        state = {**state, "invalid": invalid_rows(logits, state)}
-        logits = for_all_continuations(logits, self.width)
-        scores = self.processed(self.log_probabilities(logits), state, count)
+        logits = self.tempered(for_all_continuations(logits, self.width))
+        total, state = self.log_total(logits, state)
+        scores = self.processed(logits - total, state, count)
         candidates = self._candidates(scores, state, count)
-        state = self._with_finished(state, candidates, count)
-        return self._with_running(state, candidates, count)
+        state = self._with_finished(state, candidates, count + 1)
+        return self._with_running(state, candidates, count + 1)
 
     def _candidates(self, scores, state, count):
         """The best continuations of all beams: more than ``width``, lest ends take all places."""
-        batch, width, vocabulary = ops.shape(scores)
-        total = ops.reshape(state["scores"][..., None] + scores, (batch, width * scores.shape[-1]))
-        number = min((1 + max(len(self.end_ids), 1)) * self.width, self.width * scores.shape[-1])
-        total, places = ops.top_k(total, number)
-        tokens = ops.cast(places % vocabulary, "int32")
+        vocabulary = scores.shape[-1]
+        most = (1 + max(len(self.end_ids), 1)) * self.width
+        of_each, tokens = top_k(scores, min(most, vocabulary))  # (batch, width, number)
+        sums = state["scores"][..., None] + of_each
+        sums, places = ops.top_k(_flat(sums), min(most, sums.shape[1] * sums.shape[2]))
+        parents = ops.cast(places // of_each.shape[-1], "int32")
+        tokens = ops.take_along_axis(_flat(tokens), places, axis=1)
         is_end = self.ends(tokens)
-        at_limit = count + 1 >= state["limit"]
+        texts = ops.take_along_axis(state["tokens"], parents[..., None], axis=1)
         return {
-            "scores": ops.maximum(total, LOWEST),
-            "parents": ops.cast(places // vocabulary, "int32"),
+            "scores": sums,
+            "parents": parents,
             "tokens": tokens,
+            "texts": slice_written(texts, (0, 0, count), tokens[..., None]),
             "lengths": ops.zeros_like(tokens) + count + ops.cast(ops.logical_not(is_end), "int32"),
-            "stops": ops.logical_or(is_end, at_limit),
+            "stops": ops.logical_or(is_end, count + 1 >= state["limit"]),
         }
 
-    def _with_finished(self, state, candidates, count):
+    def _with_finished(self, state, candidates, length):
         """The best finished texts, those that end now among them."""
-        rank = ops.arange(ops.shape(candidates["scores"])[1])
-        ends = ops.logical_and(candidates["stops"], (rank < self.width)[None])
-        ends = ops.logical_and(ends, candidates["scores"] > LOWEST)
-        ends = ops.logical_and(ends, ops.logical_not(state["finished"][:, :1]))
-        scores = ops.where(ends, self.penalized(candidates["scores"], count + 1), LOWEST)
-        all_scores = ops.concatenate([state["best_scores"], scores], axis=1)
-        best, places = ops.top_k(all_scores, self.width)
-        texts = self._texts(state, candidates, count)
+        rank = ops.arange(candidates["scores"].shape[1])
+        taken = ops.logical_and(candidates["stops"], (rank < self.width)[None])
+        taken = ops.logical_and(taken, ops.logical_not(state["finished"][:, :1]))
+        scores = ops.where(taken, self.penalized(candidates["scores"], length), NOTHING)
+        best, places = ops.top_k(_joined(state["best_scores"], scores), self.width)
+        tokens = _joined(state["best_tokens"], candidates["texts"])
+        lengths = _joined(state["best_lengths"], candidates["lengths"])
         return {
             **state,
             "best_scores": best,
-            "best_tokens": _taken(state["best_tokens"], texts, places),
-            "best_lengths": _taken(state["best_lengths"], candidates["lengths"], places),
-            "is_text": _taken(state["is_text"], ends, places),
+            "best_tokens": ops.take_along_axis(tokens, places[..., None], axis=1),
+            "best_lengths": ops.take_along_axis(lengths, places, axis=1),
         }
 
-    def _texts(self, state, candidates, count):
-        before = ops.take_along_axis(state["tokens"], candidates["parents"][..., None], axis=1)
-        return slice_written(before, (0, 0, count), candidates["tokens"][..., None])
-
-    def _with_running(self, state, candidates, count):
-        """The best texts that go on, and whether their row may stop."""
-        scores = ops.where(candidates["stops"], LOWEST, candidates["scores"])
+    def _with_running(self, state, candidates, length):
+        """(tokens, parents, state) of the best texts that go on; whether their row may stop."""
+        scores = ops.where(candidates["stops"], NOTHING, candidates["scores"])
         scores, places = ops.top_k(scores, self.width)
-        tokens = ops.take_along_axis(candidates["tokens"], places, axis=1)
-        parents = ops.take_along_axis(candidates["parents"], places, axis=1)
-        texts = ops.take_along_axis(state["tokens"], parents[..., None], axis=1)
-        texts = slice_written(texts, (0, 0, count), tokens[..., None])
-        done = self._is_done(scores, state, count + 1)
+        tokens, parents = (
+            ops.take_along_axis(candidates[name], places, axis=1) for name in ("tokens", "parents")
+        )
+        texts = ops.take_along_axis(candidates["texts"], places[..., None], axis=1)
+        done = self._is_done(scores[:, 0], state, length)
         finished = ops.logical_or(state["finished"], done[:, None])
         return tokens, parents, {**state, "tokens": texts, "scores": scores, "finished": finished}
 
-    def _is_done(self, scores, state, length):
-        """bool (batch,): no unfinished text is worth going on with."""
-        at_limit = ops.logical_or(length >= state["limit"], scores[:, 0] <= LOWEST)
-        full = ops.all(state["is_text"], axis=1)
+    def _is_done(self, best, state, length):
+        """bool (batch,): even the best unfinished text is not worth going on with."""
+        worst = ops.min(state["best_scores"], axis=1)
+        over = ops.logical_or(length >= state["limit"], best == NOTHING)
         if self.early_stopping is True:
-            return ops.logical_or(at_limit, full)
-        never = self.early_stopping == "never" and self.length_penalty > 0
-        best = self.penalized(scores[:, 0], state["limit"] if never else length)
-        worst = ops.where(full, ops.min(state["best_scores"], axis=1), LOWEST)
-        return ops.logical_or(at_limit, best <= worst)
+            return ops.logical_or(over, worst > NOTHING)
+        if self.early_stopping == "never" and self.length_penalty > 0:
+            length = state["limit"]
+        # A worst of -inf is a place that is free.
+        return ops.logical_or(over, self.penalized(best, length) <= worst)
 
     def results(self, state):
         return state["best_tokens"], state["best_lengths"], state["best_scores"]
 
 
-def _taken(old, new, places):
-    """Rows ``places`` (batch, width) of old and new, joined along axis 1."""
-    both = ops.concatenate([old, ops.cast(new, old.dtype)], axis=1)
-    places = ops.reshape(places, (*ops.shape(places), *[1] * (len(both.shape) - 2)))
-    return ops.take_along_axis(both, places, axis=1)
+def _flat(x):
+    """(batch, width, n) as (batch, width * n)."""
+    return ops.reshape(x, (-1, x.shape[1] * x.shape[2]))
+
+
+def _joined(old, new):
+    return ops.concatenate([old, new], axis=1)

@@ -3,15 +3,19 @@
 from keras import ops
 
 from bert4keras_ext.backend.tensors import slice_written
-from bert4keras_ext.generation.search import Search, for_all_continuations, invalid_rows
+from bert4keras_ext.generation.search import FORBIDDEN, Search, for_all_continuations, softmax
+from bert4keras_ext.generation.selection import inverse_distribution, top_k
+
+FEW = 128  # tokens that most nuclei are among
 
 
 class GreedySearch(Search):
     """The most probable token, again and again.
 
-    Args: those of Search, of which the temperature has no effect.
+    Args: those of Search. The temperature changes scores, but no token.
 
-    Scores are sums of log-probabilities over ``length ** length_penalty``.
+    Scores are sums of log-probabilities over ``length ** length_penalty``. A text ends, without
+    another token, where all are forbidden.
     """
 
     def start(self, tokens, limit, prompt, rows, noise=None):
@@ -19,34 +23,31 @@ class GreedySearch(Search):
         return state if noise is None else {**state, "noise": noise}
 
     def choose(self, logits, state, count):
-        invalid = invalid_rows(logits, state)
         logits = for_all_continuations(logits, self.width)
-        scores = self.processed(logits, state, count)
-        log_probabilities = self.log_probabilities(scores)
-        tokens = ops.reshape(self.pick(scores, state, count), (-1, self.width))
-        gain = ops.take_along_axis(log_probabilities, tokens[..., None], axis=-1)
-        gain = ops.reshape(gain, (-1, self.width))  # says the width to the compiler
-        return tokens, None, self._updated({**state, "invalid": invalid}, tokens, gain, count)
+        scores = self.tempered(self.processed(logits, state, count))
+        total, state = self.log_total(scores, state)
+        tokens = self.pick(scores, state, count)
+        gain = ops.take_along_axis(scores, tokens, axis=-1) - total
+        # The new shapes also tell the compiler the width.
+        tokens, gain = (ops.reshape(x, (-1, self.width)) for x in (tokens, gain))
+        return tokens, None, self._updated(state, tokens, gain, count)
 
     def pick(self, scores, state, count):
-        """int32 (batch, width) from scores (batch, width, vocabulary)."""
-        return ops.cast(ops.argmax(scores, axis=-1), "int32")
+        """int32 (batch, width, 1) from scores (batch, width, vocabulary)."""
+        return top_k(scores, 1)[1]
 
     def _updated(self, state, tokens, gain, count):
         goes_on = ops.logical_not(state["finished"])
-        dead = gain == float("-inf")  # no token was allowed: the text ends here, without one
-        written = ops.logical_and(goes_on, ops.logical_not(ops.logical_or(dead, self.ends(tokens))))
-        stops = ops.logical_or(dead, self.ends(tokens))
-        stops = ops.logical_or(stops, count + 1 >= state["limit"])
-        counted = ops.logical_and(goes_on, ops.logical_not(dead))
-        total = state["scores"] + ops.where(counted, gain, 0.0)
+        counted = ops.logical_and(goes_on, gain != FORBIDDEN)
+        written = ops.logical_and(counted, ops.logical_not(self.ends(tokens)))
+        unfinished = ops.logical_and(written, count + 1 < state["limit"])
         return {
             **state,
             "tokens": slice_written(state["tokens"], (0, 0, count), tokens[..., None]),
             "lengths": state["lengths"] + ops.cast(written, "int32"),
             "counted": state["counted"] + ops.cast(counted, "int32"),
-            "scores": total,
-            "finished": ops.logical_or(state["finished"], stops),
+            "scores": state["scores"] + ops.where(counted, gain, 0.0),
+            "finished": ops.logical_not(unfinished),
         }
 
     def results(self, state):
@@ -68,52 +69,53 @@ class Sampling(GreedySearch):
 
     The state has ``noise``: float32 (batch, capacity, width), uniform on [0, 1).
 
+    Scores are those of GreedySearch: of the distribution before top-k and top-p.
+
+    Raises:
+        ValueError: for a topk below 1 and a topp outside of [0, 1].
+
     Source: top-p: arXiv 1904.09751.
     """
 
     def __init__(self, topk=None, topp=None, **kwargs):
         super().__init__(**kwargs)
+        if topk is not None and topk < 1:
+            raise ValueError(f"expected a topk of at least 1, or None, found {topk}")
+        if topp is not None and not 0 <= topp <= 1:
+            raise ValueError(f"expected a topp from 0 to 1, or None, found {topp}")
         self.topk = topk
         self.topp = None if topp == 1 else topp
 
     def pick(self, scores, state, count):
         uniform = ops.take(state["noise"], count, axis=1)[..., None]
-        ids = None
-        if self.topk is not None or self.topp is not None:
-            size = scores.shape[-1]
-            scores, ids = ops.top_k(scores, min(self.topk or size, size))
-        probabilities = ops.softmax(scores, axis=-1)
-        place = inverse_distribution(self._nucleus(probabilities), uniform)
-        picked = place if ids is None else ops.take_along_axis(ids, place, axis=-1)
-        return ops.cast(picked[..., 0], "int32")
-
-    def _nucleus(self, probabilities):
+        if self.topk is not None and self.topk < scores.shape[-1]:
+            scores, ids = top_k(scores, self.topk)
+            return self._drawn(softmax(scores), ids, uniform)
+        probabilities = softmax(scores)
         if self.topp is None:
-            return probabilities
-        before = ops.cumsum(probabilities, axis=-1) - probabilities
-        kept = ops.logical_or(before < self.topp, ops.arange(probabilities.shape[-1]) == 0)
-        return ops.where(kept, probabilities, 0.0)
+            return inverse_distribution(probabilities, uniform)
+        return self._drawn_from_nucleus(probabilities, uniform)
 
+    def _drawn(self, largest, ids, uniform):
+        """One of ``ids``, whose probabilities ``largest`` go down."""
+        if self.topp is not None:
+            reached = ops.cumsum(largest, axis=-1) >= self.topp
+            before = ops.pad(reached[..., :-1], ((0, 0), (0, 0), (1, 0)))
+            largest = ops.where(before, 0.0, largest)
+        return ops.take_along_axis(ids, inverse_distribution(largest, uniform), axis=-1)
 
-def inverse_distribution(weights, uniform):
-    """The place at which the running sum of weights passes ``uniform`` times the whole.
+    def _drawn_from_nucleus(self, probabilities, uniform, count=FEW):
+        """Looks at more tokens only where some nucleus is larger: to sort them all takes long."""
+        size = probabilities.shape[-1]
+        largest, ids = top_k(probabilities, min(count, size))
 
-    Args:
-        weights: (..., n), not negative; a place of weight 0 is never returned.
-        uniform: (..., 1), in [0, 1).
+        def draw():
+            return self._drawn(largest, ids, uniform)
 
-    Returns:
-        int32 (..., 1).
+        def draw_from_more():
+            return self._drawn_from_nucleus(probabilities, uniform, 16 * count)
 
-    Example:
-
-    >>> inverse_distribution(ops.array([0.5, 0.0, 0.5]), ops.array([0.5])).numpy().tolist()
-    [2]
-    """
-    sums = ops.cumsum(weights, axis=-1)
-    passed = ops.cast(sums <= uniform * sums[..., -1:], "int32")
-    place = ops.sum(passed, axis=-1, keepdims=True)
-    # Rounding may push it past the end: the last place with a weight is meant.
-    places = ops.arange(weights.shape[-1])
-    last = ops.max(ops.where(weights > 0, places, 0), axis=-1, keepdims=True)
-    return ops.minimum(place, ops.cast(last, "int32"))
+        if count >= size:
+            return draw()
+        too_few = ops.any(ops.cumsum(largest, axis=-1)[..., -1] < self.topp)
+        return ops.cond(too_few, draw_from_more, draw)

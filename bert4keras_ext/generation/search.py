@@ -45,16 +45,26 @@ class Search:
         end_ids: tokens that end a text.
         processors: functions (scores, Generated) -> scores, in the order of their use; scores are
             float32 (batch, width, vocabulary), and -inf forbids a token.
-        temperature: scores are divided by it.
+        temperature: scores are divided by it before they become probabilities.
         length_penalty: what the length is raised to that sums of log-probabilities are divided by;
             the end token counts.
         normalized: the logits are logarithms of what is to be summed, as they are.
+
+    Raises:
+        ValueError: for a width below 1, and a temperature that is not above 0.
     """
 
     def __init__(
         self, width=1, end_ids=(), processors=(), temperature=1.0, length_penalty=1.0,
         normalized=False,
     ):  # fmt: skip
+        if width < 1:
+            raise ValueError(f"expected a width of at least 1, found {width}")
+        if not temperature > 0:
+            raise ValueError(
+                f"expected a temperature above 0, found {temperature}; what 0 stands for is "
+                "GreedySearch"
+            )
         self.width = width
         self.end_ids = tuple(end_ids)
         self.processors = tuple(processors)
@@ -97,18 +107,25 @@ class Search:
         raise NotImplementedError(f"{type(self).__name__} must define results(...)")
 
     def processed(self, scores, state, count):
-        """Scores (batch, width, vocabulary) after all processors and the temperature."""
+        """Scores (batch, width, vocabulary) after all processors."""
         generated = Generated(state["tokens"], count, state["prompt"], state["rows"])
         for processor in self.processors:
             scores = processor(scores, generated)
+        return scores
+
+    def tempered(self, scores):
         return scores if self.temperature == 1 else scores / self.temperature
 
-    def log_probabilities(self, scores):
-        if self.normalized:
-            return scores
-        # A row without any allowed token stays one of -inf.
-        dead = ops.max(scores, axis=-1, keepdims=True) == FORBIDDEN
-        return ops.where(dead, FORBIDDEN, ops.log_softmax(ops.where(dead, 0.0, scores), axis=-1))
+    def log_total(self, scores, state):
+        """(what log-probabilities are scores less of (batch, width, 1), state).
+
+        A text that goes on among scores of NaN or +inf makes its row invalid.
+        """
+        total = log_sum_exp(scores)
+        bad = ops.logical_and(ops.isnan(total[..., 0]), ops.logical_not(state["finished"]))
+        invalid = ops.logical_or(state["invalid"], ops.any(bad, axis=-1))
+        total = ops.zeros_like(total) if self.normalized else total
+        return total, {**state, "invalid": invalid}
 
     def ends(self, tokens):
         """Which tokens are an end: bool, of their shape."""
@@ -126,15 +143,28 @@ class Search:
 
 
 def for_all_continuations(logits, width):
-    """Logits of a prompt (batch, 1, vocabulary) for each of its continuations."""
+    """float32 logits, those of a prompt (batch, 1, vocabulary) for each of its continuations."""
+    logits = ops.cast(logits, "float32")
     return logits if logits.shape[1] == width else ops.repeat(logits, width, axis=1)
 
 
-def invalid_rows(logits, state):
-    """Which rows of the batch have NaN among the logits of a text that goes on: bool (batch,)."""
-    bad = ops.any(ops.isnan(logits), axis=-1)
-    bad = ops.logical_and(bad, ops.logical_not(state["finished"]))
-    return ops.logical_or(state["invalid"], ops.any(bad, axis=-1))
+def softmax(scores):
+    """``ops.softmax`` of the last axis, which may be one token (Keras would warn of it)."""
+    if scores.shape[-1] > 1:
+        return ops.softmax(scores, axis=-1)
+    return ops.ones_like(scores) + 0 * scores  # NaN where they are
+
+
+def log_sum_exp(scores):
+    """``log(sum(exp(scores)))`` of the last axis, which is kept; 0 where all are -inf.
+
+    It is the largest score less its log-probability: softmax is the fastest sum there is.
+    """
+    largest = ops.max(scores, axis=-1, keepdims=True)
+    share = softmax(scores)
+    # Every share is NaN where any score is, but a maximum may pass over it.
+    total = largest - ops.log(ops.max(share, axis=-1, keepdims=True)) + 0 * share[..., :1]
+    return ops.where(largest == FORBIDDEN, 0.0, total)
 
 
 def begin(search, logits, state):
