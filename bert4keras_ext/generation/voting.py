@@ -48,7 +48,8 @@ class Votes:
         """Scores (groups, width, vocabulary) from logits (rows, width, vocabulary)."""
         p = ops.softmax(logits, axis=-1) * ops.cast(kept, "float32")[:, None, None]
         votes = self._sum(p * p) / (1 + self._sum(p))
-        return ops.where(votes > 0, ops.log(ops.maximum(votes, 1e-38)), NEVER)
+        found = ops.where(votes > 0, ops.log(ops.maximum(votes, 1e-38)), NEVER)
+        return ops.where(ops.isnan(votes), votes, found)  # for the search to tell
 
     def of_rows(self, x):
         """What belongs to the groups, for each of their rows."""
