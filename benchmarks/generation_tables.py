@@ -40,10 +40,8 @@ def print_rows(lines):
         cells = "".join(cell(line, key, form) for _, key, form in COLUMNS)
         note = f"   (a round {line['error']})" if line["error"] else ""
         print(f"{name}{cells}   {ratios(line)}{note}")
-    print("\nfirst call: with tracing and compiling; later: median of those after it; shorter: one")
-    print(
-        "whose prompts are an eighth shorter. peer/ours, of later calls: above 1, ours is faster."
-    )
+    print("\nfirst call: with tracing and compiling; later: median of those after it; shorter: a")
+    print("call with prompts an eighth shorter. peer/ours of later calls: above 1, ours is faster.")
 
 
 def width_of(form):
