@@ -49,6 +49,18 @@ def base_model(args, texts, simplified=False, **options):
     return builder, tokenizer
 
 
+def language_model(args, texts, **options):
+    """(builder of the model with logits of all tokens, tokenizer); arguments as `base_model`.
+
+    Encoders are often published without the head that names tokens: it then starts at random, tied
+    to the word table, and is trained with the task.
+    """
+    if not is_tiny(args):
+        base_model(args, texts)  # refuses weights in which more than the head is missing
+    options = {"with_mlm": "linear", "ignore_invalid_weights": True, **options}
+    return base_model(args, texts, simplified=True, **options)
+
+
 def character_vocabulary(texts):
     """{token: id} of the characters of these texts."""
     tokens = SPECIAL_TOKENS + sorted({char for text in texts for char in text if char.strip()})

@@ -15,11 +15,7 @@ from bert4keras_ext.losses import Seq2SeqLoss
 
 def unilm(args, texts, **options):
     """(builder of the pretrained model with the UniLM mask and logits, tokenizer)."""
-    # The weights of an encoder often lack the head that names the tokens, which then starts at
-    # random, tied to the word table, and is trained with the task.
-    options = {"application": "unilm", "with_mlm": "linear", "ignore_invalid_weights": True,
-               **options}  # fmt: skip
-    return pretrained.base_model(args, texts, simplified=True, **options)
+    return pretrained.language_model(args, texts, application="unilm", **options)
 
 
 def with_loss(transformer, target_maxlen):

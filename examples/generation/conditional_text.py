@@ -42,49 +42,18 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import finetuning
 import keras
+import labelled_texts
 import numpy as np
 import pretrained
 import reports
-import sample_data
 import texts
 from checks import clear_errors
-from judge import Judge
 
-from bert4keras_ext.data import BucketedGenerator, read_table, write_jsonl
+from bert4keras_ext.data import BucketedGenerator, write_jsonl
 from bert4keras_ext.losses import Seq2SeqLoss
 from bert4keras_ext.training import KeepBest
 
-TRAIN = ["train.tsv", "train.txt", "sentiment.train.data"]
-DEV = ["dev.tsv", "dev.txt", "sentiment.valid.data"]
-
 # ---- data -----------------------------------------------------------------------------------
-
-
-def load_texts(args):
-    """(train, dev): lists of (text, class), classes being 0, 1, ..."""
-    paths = [checks.find_file(args.data, names) for names in (TRAIN, DEV)]
-    for path in paths:
-        checks.check_text(path)
-    splits = [read_table(path, columns=("text", "label"), convert=_row) for path in paths]
-    args.rows = finetuning.fingerprint(*(split[: args.limit] for split in splits))
-    return [split[: args.limit] for split in splits]
-
-
-def _row(row):
-    return row["text"], int(row["label"])
-
-
-FIELDS = ["109", "115"]  # of --smoke
-
-
-def write_samples(folder):
-    """Headlines of two of the fields of sample_data.py."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, number in (("train", 256), ("dev", 64)):
-        rows = sample_data.make_rows(3 * number, seed=number)
-        rows = [row for row in rows if row["label"] in FIELDS]
-        lines = [f"{row['sentence']}\t{FIELDS.index(row['label'])}\n" for row in rows]
-        (folder / f"{name}.tsv").write_text("".join(lines[:number]), encoding="utf-8")
 
 
 class Texts(BucketedGenerator):
@@ -113,11 +82,13 @@ def conditional_model(args, sentences, classes):
     """(builder, tokenizer) of a language model that is told a class as its last input."""
     number = keras.Input((1,), dtype="int32", name="Input-Class")
     vectors = keras.layers.Embedding(classes, args.condition_size, name="Embedding-Class")(number)
-    return pretrained.base_model(
-        args, sentences, simplified=True, application="lm", with_mlm="linear",
-        ignore_invalid_weights=True, layer_norm_cond=keras.layers.Flatten()(vectors),
+    return pretrained.language_model(
+        args,
+        sentences,
+        application="lm",
+        layer_norm_cond=keras.layers.Flatten()(vectors),
         additional_input_layers=number,
-    )  # fmt: skip
+    )
 
 
 def with_loss(transformer):
@@ -178,15 +149,15 @@ def write_predictions(args, rows, judge, results):
 
 
 def main(args):
-    finetuning.prepare(args, write_samples)
+    finetuning.prepare(args, labelled_texts.write_samples)
     with clear_errors():
-        rows, dev_rows = load_texts(args)
+        rows, dev_rows = labelled_texts.load_texts(args)
         classes = 1 + max(number for _, number in rows)
         transformer, tokenizer = conditional_model(args, (text for text, _ in rows), classes)
     train, dev = (Texts(each, tokenizer, args) for each in (rows, dev_rows))
     others = [(text, (number + 1) % classes) for text, number in dev_rows]
 
-    model, judge = with_loss(transformer), Judge(rows, classes)
+    model, judge = with_loss(transformer), labelled_texts.Judge(rows, classes)
     best = KeepBest(
         lambda: {"val_loss": loss_of(model, dev)}, args.out / "best.weights.h5",
         monitor="val_loss", mode="min",

@@ -180,7 +180,7 @@ def main(args):
     train, dev = (Questions(each, tokenizer, args) for each in (rows, dev_rows))
 
     model, writer = with_loss(transformer, args.target_maxlen), Writer(transformer, tokenizer, args)
-    best = texts.train(model, args, train, dev, writer.ask, BASELINE)
+    best = texts.train(model, args, train, dev, writer.ask, BASELINE, files=["pairs.json"])
     texts.write_predictions(model, args, best, dev_rows, writer.ask, BASELINE)
     write_pairs(writer, dev_rows, args)
 

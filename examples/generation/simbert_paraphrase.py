@@ -46,52 +46,20 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import finetuning
 import keras
+import labelled_pairs
 import numpy as np
 import pretrained
 import reports
-import sample_data
 import texts
 from checks import clear_errors
 from unilm import UniLMPairs, target_logits, unilm
 
-from bert4keras_ext.data import read_table, write_jsonl
+from bert4keras_ext.data import write_jsonl
 from bert4keras_ext.losses import SimBERTLoss
 from bert4keras_ext.numerics import optimal_threshold
 from bert4keras_ext.training import KeepBest
 
 # ---- data -----------------------------------------------------------------------------------
-
-
-def load_pairs(args):
-    """(train, dev): similar pairs of sentences to train on, and (sentence, sentence, label)."""
-    if args.data.is_file():
-        rows = read_pairs(args.data)
-        rows, dev = [row for i, row in enumerate(rows) if i % 10], rows[::10]
-    else:
-        rows, dev = (read_pairs(checks.find_file(args.data, [f"{name}.txt"]))
-                     for name in ("train", "dev"))  # fmt: skip
-    rows, dev = rows[: args.limit], dev[: args.limit]
-    args.rows = finetuning.fingerprint(rows, dev)
-    return [(first, second) for first, second, label in rows if label], dev
-
-
-def read_pairs(path):
-    checks.check_text(path)
-    return read_table(path, columns=("first", "second", "label"), convert=_row)
-
-
-def _row(row):
-    if row["label"] not in ("0", "1"):
-        raise ValueError(f"expected a label 0 or 1, found {row['label']!r}")
-    return row["first"], row["second"], int(row["label"])
-
-
-def write_samples(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, number in (("train", 128), ("dev", 32)):
-        rows = sample_data.make_pairs(number, seed=number)
-        lines = "".join("\t".join(row.values()) + "\n" for row in rows)
-        (folder / f"{name}.txt").write_text(lines, encoding="utf-8")
 
 
 class BothWays(UniLMPairs):
@@ -161,13 +129,6 @@ class SimBERT:
         return sorted(zip(new, cosines), key=lambda pair: -pair[1])
 
 
-def overlap_accuracy(pairs):
-    """The baseline: a threshold on the share of characters that two sentences have in common."""
-    sets = [(set(first), set(second)) for first, second, _ in pairs]
-    shares = [len(a & b) / max(len(a | b), 1) for a, b in sets]
-    return optimal_threshold([label for *_, label in pairs], shares)[1]
-
-
 # ---- fit ------------------------------------------------------------------------------------
 
 
@@ -202,9 +163,9 @@ def write_predictions(args, sentences, paraphrases):
 
 
 def main(args):
-    finetuning.prepare(args, write_samples)
+    finetuning.prepare(args, labelled_pairs.write_samples)
     with clear_errors():
-        rows, dev = load_pairs(args)
+        rows, dev = labelled_pairs.load_pairs(args)
         sentences = (text for pair in rows for text in pair)
         transformer, tokenizer = unilm(args, sentences, with_pool="linear")
     train, simbert = BothWays(rows, tokenizer, args), SimBERT(transformer, tokenizer, args)
@@ -216,7 +177,7 @@ def main(args):
     )  # fmt: skip
     finetuning.train(
         model, args, train, best,
-        lambda run: write_report(args, run, best, overlap_accuracy(dev)),
+        lambda run: write_report(args, run, best, labelled_pairs.overlap_accuracy(dev)),
         files=[f"{args.task}_predict.json"],
     )  # fmt: skip
     with clear_errors():

@@ -43,7 +43,7 @@ def print_scores(table):
 # ---- fit ------------------------------------------------------------------------------------
 
 
-def train(model, args, batches, dev, generate, baseline, loss=None):
+def train(model, args, batches, dev, generate, baseline, loss=None, files=()):
     """Trains, or goes on (--resume), and leaves scores, curves and the best weights in --out.
 
     Args:
@@ -53,6 +53,7 @@ def train(model, args, batches, dev, generate, baseline, loss=None):
         generate: function of rows and of the width of the beam that gives a text for each row.
         baseline: (its name, function of a source): a text that needs no model.
         loss: of `compile`; none for a model with a loss layer.
+        files: what the script writes into --out besides.
 
     Returns:
         The `KeepBest`.
@@ -68,7 +69,7 @@ def train(model, args, batches, dev, generate, baseline, loss=None):
     best = KeepBest(evaluate, args.out / "best.weights.h5", monitor="val_rouge-l")
     finetuning.train(
         model, args, batches, best, lambda run: write_report(args, run, best, baseline),
-        loss=loss, files=[f"{args.task}_predict.json"],
+        loss=loss, files=[f"{args.task}_predict.json", *files],
     )  # fmt: skip
     return best
 

@@ -11,7 +11,8 @@ from running import ROOT
 
 sys.path += [str(ROOT / "examples"), str(ROOT / "examples" / "generation")]
 import csl
-import judge
+import labelled_pairs
+import labelled_texts
 import pretrained
 import question_answer_pairs
 import sample_questions
@@ -161,8 +162,8 @@ def test_neighbours_of_simbert(args, tokenizer):
 
 def test_the_overlap_of_characters():
     pairs = [("今天", "今天", 1), ("今天", "昨天", 1), ("今天", "后日", 0), ("天地", "玄黄", 0)]
-    assert simbert_paraphrase.overlap_accuracy(pairs) == 1
-    assert simbert_paraphrase.overlap_accuracy([(a, b, 1 - y) for a, b, y in pairs]) == 0.5
+    assert labelled_pairs.overlap_accuracy(pairs) == 1
+    assert labelled_pairs.overlap_accuracy([(a, b, 1 - y) for a, b, y in pairs]) == 0.5
 
 
 # ---- T5 -------------------------------------------------------------------------------------
@@ -210,7 +211,7 @@ def test_the_loss_of_frequencies():
 
 def test_the_judge_knows_what_it_was_told():
     rows = [("很好吃", 1), ("真好", 1), ("难吃", 0), ("很难看", 0), ("好看", 1), ("太差", 0)]
-    judged = judge.Judge(rows, 2)
+    judged = labelled_texts.Judge(rows, 2)
     assert judged.accuracy(rows) == 1
     assert judged("好") == 1 and judged("难") == 0
     assert judged.accuracy([(text, 1 - number) for text, number in rows]) == 0
@@ -218,7 +219,7 @@ def test_the_judge_knows_what_it_was_told():
 
 def test_the_judge_weighs_by_hand():
     """One text each: p(甲 | 0) = 2/5, p(甲 | 1) = 1/5 of the words 甲, 乙, 丙."""
-    judged = judge.Judge([("甲", 0), ("乙", 1), ("丙", 1)], 2)
+    judged = labelled_texts.Judge([("甲", 0), ("乙", 1), ("丙", 1)], 2)
     zero = np.log(1 / 3) + np.log((1 + 1) / (1 + 3))
     one = np.log(2 / 3) + np.log((0 + 1) / (2 + 3))
     assert judged("甲") == int(one > zero) == 0 and judged("丁") == 1  # of which nothing is known
