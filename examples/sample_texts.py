@@ -1,11 +1,11 @@
-"""Sample rows for the scripts that generate texts: titles and questions, in the sets' own forms.
+"""Sample rows for the scripts that write titles, in CSL's form.
 
 Made of the reports of sample_data.py, so that there is something to learn in seconds.
 """
 
 import random
 
-from sample_data import LABELS, REPORTS, TEMPLATES, make_report
+from sample_data import LABELS, TEMPLATES, make_report
 
 PLACES = ["当地", "三座城市", "有关部门", "几家公司", "现场"]
 
@@ -20,25 +20,3 @@ def make_titles(number, seed=0):
         text = f"{first}。记者走访了{rng.choice(PLACES)}。{make_report(other, rng)}，与此无关。"
         rows.append({"title": title, "abst": text})
     return rows
-
-
-def make_questions(number, seed=0):
-    """Articles of CMRC's form: a passage of two reports, and who did what in each."""
-    rng, articles = random.Random(seed), []
-    for place in range(number):
-        facts = []
-        for field in rng.sample(list(LABELS), 2):
-            subjects, events = rng.choice(REPORTS[field])
-            facts.append((rng.choice(subjects), rng.choice(events)))
-        passage = "".join(f"据报道，{subject}{event}。" for subject, event in facts)
-        questions = [
-            {
-                "id": f"{place}-{i}",
-                "question": f"谁{event}？",
-                "answers": [{"text": subject, "answer_start": passage.index(subject)}],
-            }
-            for i, (subject, event) in enumerate(facts)
-        ]
-        paragraph = {"id": str(place), "context": passage, "qas": questions}
-        articles.append({"title": f"报道{place}", "paragraphs": [paragraph]})
-    return {"version": "sample", "data": articles}

@@ -210,7 +210,7 @@ class Transformer(Blocks):
 
     def call(self, inputs):
         """From the inputs (a list, symbolic or real tensors) to the outputs."""
-        self.attention_scores = None
+        self.last_scores = {}  # kind of attention -> what its last layer returned
         self.attention_bias = None
         self.position_bias = None
         outputs = self.apply_embeddings(inputs)
@@ -265,6 +265,7 @@ class Transformer(Blocks):
     def _apply_attention(self, name, inputs, arguments):
         layer = self.layers[name]
         query, key, value = three_inputs(inputs if isinstance(inputs, (list, tuple)) else [inputs])
+        kind = "self" if key is None or key is query else "cross"
         key = query if key is None else key
         value = key if value is None else value
         if name in self.attention_caches:
@@ -275,9 +276,10 @@ class Transformer(Blocks):
             arguments = {"key": key, "value": value, **arguments}
         if not layer.return_attention_scores:
             return layer(query, **arguments)
-        if self.residual_attention_scores and self.attention_scores is not None:
-            arguments["residual_scores"] = self.attention_scores
-        outputs, self.attention_scores = layer(query, **arguments)
+        # Scores of cross-attention have another shape: each kind is a chain of its own.
+        if self.residual_attention_scores and kind in self.last_scores:
+            arguments["residual_scores"] = self.last_scores[kind]
+        outputs, self.last_scores[kind] = layer(query, **arguments)
         return outputs
 
     def set_inputs(self, inputs, additional_input_layers=None):

@@ -156,8 +156,8 @@ class Blocks:
             name=name,
         )
 
-    def compute_attention_bias(self, inputs=None):
-        """Which keys each query of layer ``inputs`` may look at: the ``attention_bias`` argument
+    def compute_attention_bias(self, index=None):
+        """Which keys each query of layer ``index`` may look at: the ``attention_bias`` argument
         of its attention, or None; the LM and UniLM mix-ins override it."""
         return self.attention_bias
 

@@ -4,7 +4,7 @@ import numpy as np
 from tqdm import tqdm
 
 from bert4keras_ext.models.generator import generator_of
-from bert4keras_ext.models.prompts import check_window, read_prompts
+from bert4keras_ext.models.prompts import check_positions, check_window, read_prompts
 from bert4keras_ext.models.requests import Request
 
 
@@ -175,6 +175,9 @@ def _prompts(generator, inputs, request, votes):
     prompts = read_prompts(inputs, generator.graph, request.tokenizer, start_id)
     request.check_vocabulary(generator.graph.vocabulary)
     check_window(prompts, generator.window, request.max_new_tokens)
+    check_positions(prompts, generator.graph, request.max_new_tokens)
+    if votes is not None and not isinstance(votes, (list, tuple, np.ndarray)):
+        raise TypeError(f"votes expects a list of numbers of rows, received {votes!r}")
     if votes is not None and (min(votes, default=1) < 1 or sum(votes) != len(prompts)):
         raise ValueError(
             f"votes expects the number of rows of each group, at least 1, {len(prompts)} together; "

@@ -5,6 +5,8 @@ from keras import backend, ops
 
 from bert4keras_ext.backend.acceleration import jit_compile
 from bert4keras_ext.backend.compiled import compiled
+from bert4keras_ext.backend.keras_internals import all_layers_of
+from bert4keras_ext.backend.rounded import weights_rounded_once
 from bert4keras_ext.generation.search import advance, begin
 from bert4keras_ext.generation.voting import Votes
 from bert4keras_ext.models.incremental import Incremental
@@ -35,6 +37,7 @@ class Generator:
         self.state = state
         self.engine = (Incremental if state[0] else WholeModel)(model)
         self.graph = self.engine.graph
+        self.layers = all_layers_of(model)
         self.window = window_of(self.graph)
         self.programs = {}
 
@@ -79,6 +82,10 @@ class Generator:
         engine, search = self.engine, request.search(normalized=votes)
 
         def program(arrays, until):
+            with weights_rounded_once(self.layers):
+                return write(arrays, until)
+
+        def write(arrays, until):
             tokens = arrays["tokens"]
             logits, fixed = self.prefill(arrays)
             caches = engine.empty_cache(fixed, ops.shape(tokens)[2], search.width)
@@ -107,7 +114,8 @@ class Generator:
         def program(fixed, carry, caches, until):
             step = self._step(fixed, search.width)
             carry = _of_width(carry, search.width)
-            carry, caches = advance(search, step, carry, caches, until)
+            with weights_rounded_once(self.layers):
+                carry, caches = advance(search, step, carry, caches, until)
             return carry, caches, search.results(carry["state"]), carry["state"]["invalid"]
 
         return program

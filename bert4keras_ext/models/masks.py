@@ -129,7 +129,7 @@ class LMMixin:
     def __init__(self, *args, with_mlm=None, **kwargs):
         super().__init__(*args, **_with_mlm(with_mlm, kwargs))
 
-    def compute_attention_bias(self, inputs=None):
+    def compute_attention_bias(self, index=None):
         if self.attention_bias is None:
             # Position ids, where the model takes them, tell padding on the left from a start token.
             ids = getattr(self, "position_ids", None)
@@ -156,7 +156,7 @@ class UniLMMixin:
                 "segment_vocab_size (type_vocab_size) is 0: use application='lm' or set it to 2"
             )
 
-    def compute_attention_bias(self, inputs=None):
+    def compute_attention_bias(self, index=None):
         if self.attention_bias is None:
             self.attention_bias = self.apply(self.segments, UniLMMask, name="Attention-UniLM-Mask")
         return self.attention_bias

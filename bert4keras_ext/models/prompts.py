@@ -2,9 +2,11 @@
 
 from typing import NamedTuple
 
+import keras
 import numpy as np
 
 from bert4keras_ext.layers import PositionEmbedding
+from bert4keras_ext.models.ernie import TaskEmbedding
 from bert4keras_ext.models.roberta import RealTokenPositions
 
 _FORMS = (
@@ -42,6 +44,10 @@ def read_prompts(inputs, graph, tokenizer=None, start_id=0):
             "generate({'Input-Token': rows, 'name': values})"
         )
     main = "source" if graph.is_seq2seq else "token"
+    if main not in columns:
+        raise ValueError(
+            f"expected rows of {main!r} among the inputs, found {sorted(columns)}: {_FORMS}"
+        )
     lengths = {name: len(rows) for name, rows in columns.items()}
     if len(set(lengths.values())) > 1:
         raise ValueError(f"expected as many rows of each input, found {lengths}")
@@ -62,9 +68,18 @@ def _columns(inputs, graph, tokenizer):
     """{role or name: rows}"""
     main = "source" if graph.is_seq2seq else "token"
     if isinstance(inputs, dict):
-        return {_role(name): _listed(name, rows, graph) for name, rows in inputs.items()}
+        columns = {_role(name): _listed(name, rows, graph) for name, rows in inputs.items()}
+        if any(isinstance(row, str) for row in columns.get(main, ())):
+            columns[main] = _encoded(columns[main], graph, tokenizer)
+        return columns
     if isinstance(inputs, str):
         inputs = [inputs]
+    if isinstance(inputs, tuple) and (not inputs or any(isinstance(x, str) for x in inputs)):
+        inputs = list(inputs)
+    if isinstance(inputs, tuple) and inputs and all(map(_is_ids, inputs)):
+        inputs = [inputs]  # one row, as a tokenizer's encode gives it
+    elif isinstance(inputs, list) and inputs and all(map(_is_padded, inputs)):
+        inputs = tuple(inputs)  # arrays, as a model takes them
     if isinstance(inputs, tuple):
         roles = [main, *_beside(graph)]
         if len(inputs) > len(roles):
@@ -78,6 +93,17 @@ def _columns(inputs, graph, tokenizer):
     elif rows and all(isinstance(x, (int, np.integer)) for x in rows):
         rows = [rows]  # a single row
     return _split(rows, main, graph)
+
+
+def _is_ids(row):
+    """Whether it is a list (or array) of whole numbers."""
+    is_row = isinstance(row, (list, np.ndarray)) and len(row) > 0
+    return is_row and all(isinstance(x, (int, np.integer)) for x in row)
+
+
+def _is_padded(rows):
+    """Whether it is an array of several rows."""
+    return len(getattr(rows, "shape", ())) == 2
 
 
 def _role(name):
@@ -118,7 +144,7 @@ def _encoded(texts, graph, tokenizer):
 
 def _split(rows, main, graph):
     """Columns from rows that are ids, or tuples of ids and what belongs to them."""
-    pairs = [isinstance(row, tuple) or _is_nested(row) for row in rows]
+    pairs = [_is_nested(row) for row in rows]
     if not any(pairs):
         return {main: rows}
     roles = [main, *_beside(graph)]
@@ -128,7 +154,8 @@ def _split(rows, main, graph):
 
 
 def _is_nested(row):
-    return isinstance(row, list) and len(row) > 0 and isinstance(row[0], (list, tuple, np.ndarray))
+    is_row = isinstance(row, (list, tuple)) and len(row) > 0
+    return is_row and isinstance(row[0], (list, tuple, np.ndarray))
 
 
 def _prompt(row, index, main, graph, start_id, extras):
@@ -144,6 +171,7 @@ def _prompt(row, index, main, graph, start_id, extras):
     for name, found in values.items():
         if len(found) != len(ids):
             raise ValueError(f"row {index} has {len(ids)} ids and {len(found)} of {name!r}")
+        _check_range(found, index, name, graph)
     for role in graph.roles.values():
         if role in ("segment", "task"):
             values.setdefault(role, [0] * len(ids))
@@ -188,6 +216,42 @@ def _check_ids(ids, index, graph):
             f"row {index} has ids outside of the vocabulary of {graph.vocabulary}: {outside[:5]}. "
             "Were they made with the vocabulary that the model was built for (keep_tokens)?"
         )
+
+
+def _check_range(values, index, role, graph):
+    """Raises ValueError for segments, tasks or positions that there is no vector for."""
+    limit = _limit_of(role, graph)
+    outside = [i for i in values if i < 0 or limit is not None and i >= limit]
+    if outside:
+        expected = "at least 0" if limit is None else f"from 0 to {limit - 1}"
+        raise ValueError(f"row {index}: expected {role} ids {expected}, found {outside[:5]}")
+
+
+_TABLES = (keras.layers.Embedding, PositionEmbedding, TaskEmbedding)
+
+
+def _limit_of(role, graph):
+    """How many rows the tables have in which ids of a role are looked up; None without one."""
+    ids, limits = set(graph.ids_of(role)), []
+    for call in graph.calls:
+        layer = call.operation
+        if isinstance(layer, _TABLES) and ids & set(call.inputs):
+            is_square = getattr(layer, "hierarchical", None)
+            limits.append(layer.input_dim**2 if is_square else layer.input_dim)
+    return min(limits, default=None)
+
+
+def check_positions(prompts, graph, new_tokens):
+    """Raises ValueError for the first prompt whose own positions leave no room for new tokens."""
+    limit = _limit_of("position", graph)
+    for index, prompt in enumerate(prompts):
+        last = prompt.others["position"][-1] if limit is not None else 0
+        if limit is not None and last + new_tokens >= limit:
+            raise ValueError(
+                f"row {index} ends at position {last}, with max_new_tokens={new_tokens} at "
+                f"{last + new_tokens}: the model knows {limit} positions, from 0 on. Ask for fewer "
+                "new tokens, or shorten the prompt"
+            )
 
 
 def window_of(graph):

@@ -47,7 +47,8 @@ class Request:
     def _ends(self, end_id):
         if end_id is None:
             end_id = getattr(self.tokenizer, "_token_end_id", None)
-        ids = () if end_id is None else end_id if isinstance(end_id, (list, tuple)) else (end_id,)
+        one = end_id is None or not isinstance(end_id, (list, tuple, np.ndarray))
+        ids = () if end_id is None else (end_id,) if one else end_id
         return tuple(_whole("end_id", i, 0) for i in ids)
 
     def _check(self):
@@ -73,6 +74,10 @@ class Request:
             raise ValueError(
                 f"a beam search with topk={self.width} finds {self.width} texts, num_return="
                 f"{self.num_return} were asked for: pass a larger topk"
+            )
+        if self.tokenizer is not None and not hasattr(self.tokenizer, "decode"):
+            raise TypeError(
+                f"tokenizer expects one with encode and decode, received {self.tokenizer!r}"
             )
         for processor in self.processors:
             if not callable(processor):
@@ -102,6 +107,8 @@ class Request:
         """float32 (rows, capacity, width), on [0, 1); None without sampling."""
         if self.method != "sample":
             return None
+        if seed is not None:
+            seed = _whole("seed", seed, 0)
         shape = (rows, self.max_new_tokens, self.width)
         return np.random.default_rng(seed).random(shape, "float32")
 

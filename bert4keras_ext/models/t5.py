@@ -82,10 +82,8 @@ class T5_Encoder(T5_Base):
 
     def compute_position_bias(self, inputs=None):
         if self.position_bias is None:
-            bias = self.apply_relative_position(
-                inputs, True, "Encoder-Embedding-Relative-Position",
-                position_ids=self.query_positions, key_position_ids=self.key_positions,
-            )  # fmt: skip
+            name = "Encoder-Embedding-Relative-Position"
+            bias = self.apply_relative_position(inputs, True, name)
             self.position_bias = {"position_bias": bias}
         return self.position_bias
 
@@ -119,10 +117,6 @@ class T5_Decoder(T5_Base):
     def block_name(self, index):
         return f"Decoder-Transformer-{index}"
 
-    def call(self, inputs):
-        self.cross_attention_scores = None
-        return super().call(inputs)
-
     def apply_embeddings(self, inputs):
         context, self.tokens = inputs
         x = self.apply_token_embedding(self.tokens)
@@ -142,27 +136,17 @@ class T5_Decoder(T5_Base):
         return [self.context, x]
 
     def apply_cross_attention(self, inputs, name, index):
-        # The scores have another shape than those of self-attention: a chain of their own.
-        own, self.attention_scores = self.attention_scores, self.cross_attention_scores
         arguments = {"position_bias": self.cross_bias}
-        x = self.apply_attention([inputs, self.context, self.context], name, arguments)
-        self.cross_attention_scores, self.attention_scores = self.attention_scores, own
-        return x
+        return self.apply_attention([inputs, self.context, self.context], name, arguments)
 
     def compute_position_bias(self, inputs=None):
         if self.position_bias is None:
             name = "Decoder-Embedding-Relative-Position"
-            positions = {"position_ids": self.query_positions}
-            bias = self.apply_relative_position(
-                inputs, False, name, key_position_ids=self.key_positions, **positions
-            )
+            bias = self.apply_relative_position(inputs, False, name)
             self.position_bias, self.cross_bias = {"position_bias": bias}, None
             if self.cross_position_bias:
-                if self.query_positions is not None:  # the context's count from 0 on
-                    places = ops.arange(ops.shape(self.context)[1])
-                    positions["key_position_ids"] = places[None]
                 self.cross_bias = self.apply_relative_position(
-                    inputs, False, name, key=self.context, **positions
+                    inputs, False, name, key=self.context
                 )
         return self.position_bias
 

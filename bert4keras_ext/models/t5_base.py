@@ -53,10 +53,6 @@ class T5_Base(Transformer):
             has it (transformers has not, nor configs in its style).
         **kwargs: those of Transformer. ``hidden_act`` may be a list: a gated feed-forward.
 
-    Attributes:
-        query_positions, key_positions: int (batch or 1, query) and (batch or 1, key), where the
-            positions of self-attention do not count from 0 on (decoding token by token); or None.
-
     Raises:
         ValueError: for an unknown version or scale, or a keyword that is BERT's alone.
 
@@ -118,7 +114,6 @@ class T5_Base(Transformer):
         self.scale_outputs = scale_outputs
         self.with_lm = with_lm
         self.cross_position_bias = cross_position_bias
-        self.query_positions = self.key_positions = None
 
     @classmethod
     def adapt_config(cls, config):

@@ -61,7 +61,10 @@ class WholeModel:
         return ops.reshape(logits, (-1, width, self.graph.vocabulary))
 
     def _grown(self, given, role, lengths, new, count):
-        """An input with what belongs to the new tokens behind the prompt of each row."""
+        """An input with what belongs to the new tokens behind the prompt of each row.
+
+        The places after those are padding, of a UniLM in segment 1: what comes later.
+        """
         prompt, capacity = ops.shape(given)[1], ops.shape(new)[1]
         places = ops.arange(prompt + capacity)[None]
         own = ops.take_along_axis(given, ops.minimum(places, prompt - 1) + 0 * lengths[:, None], 1)
@@ -75,6 +78,6 @@ class WholeModel:
             wanted = ops.maximum(last, 1)
         else:
             wanted = last
-        fill = self.graph.padding if role == "token" and self.graph.padding is not None else 0
+        fill = {"token": self.graph.padding or 0, "segment": int(self.graph.is_unilm)}.get(role, 0)
         grown = ops.where(after < 0, own, ops.cast(wanted, own.dtype))
         return ops.where(after < count, grown, ops.cast(fill, grown.dtype))

@@ -44,7 +44,7 @@ if __name__ == "__main__":  # before the imports that take seconds
 
 import finetuning
 import reports
-import sample_texts
+import sample_questions
 import texts
 from checks import clear_errors
 from unilm import UniLMPairs, unilm, with_loss
@@ -89,7 +89,9 @@ def stretch(passage, answer, start, args):
 def write_samples(folder):
     folder.mkdir(parents=True, exist_ok=True)
     for name, number in (("train", 32), ("dev", 8)):
-        reports.write_json(folder / f"{name}.json", sample_texts.make_questions(number, number))
+        reports.write_json(
+            folder / f"{name}.json", sample_questions.make_spans(number, number, reports=2)
+        )
 
 
 class Questions(UniLMPairs):

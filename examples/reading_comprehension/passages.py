@@ -17,7 +17,6 @@ import reading
 from bert4keras_ext.data import PassagesQuestion, read_squad, read_webqa, text_segmentate
 from bert4keras_ext.metrics import sogou_qa_score
 
-PIECE = 128  # characters of a piece
 LONGEST = 30  # characters of an answer; longer ones of SQuAD's form are left out
 WITH_ANSWER = 0.5  # share of the samples in training that have an answer, as about in SogouQA
 CURVES = {"final": "final", "accuracy": "accuracy", "f1": "F1"}
@@ -28,7 +27,9 @@ CURVES = {"final": "final", "accuracy": "accuracy", "f1": "F1"}
 def load_splits(args):
     """(train, dev): each {name of a file: its questions}."""
     splits = reading.load_splits(args, _read_either)
-    return [{name: as_passages(rows) for name, rows in files.items()} for files in splits]
+    return [
+        {name: as_passages(rows, args.piece) for name, rows in files.items()} for files in splits
+    ]
 
 
 def _read_either(path):
@@ -37,14 +38,14 @@ def _read_either(path):
     return read_webqa(path) if is_webqa else read_squad(path)
 
 
-def as_passages(rows):
+def as_passages(rows, piece):
     """Questions in WebQA's form; those that no passage answers are left out."""
-    rows = [_cut(row) if hasattr(row, "passage") else row for row in rows]
+    rows = [_cut(row, piece) if hasattr(row, "passage") else row for row in rows]
     return [row for row in rows if references_of(row)]
 
 
-def _cut(row):
-    pieces = text_segmentate(row.passage, PIECE, "\n。！？；，")
+def _cut(row, piece):
+    pieces = text_segmentate(row.passage, piece, "\n。！？；，")
     answers = [text for text, _ in row.answers if len(text) <= LONGEST]
     found = [next((text for text in answers if text in piece), "") for piece in pieces]
     return PassagesQuestion(row.id, row.question, list(zip(pieces, found)))

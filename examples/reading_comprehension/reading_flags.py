@@ -67,13 +67,17 @@ def passages_parser(task, description, **defaults):
     """A parser with the flags of the scripts that read a question with several passages."""
     parser = reading_parser(
         task, description, [CMRC, DRCD, WEBQA, SOGOU], maxlen=352, minlen=16,
-        settings=["question_maxlen", "answer_maxlen"], **defaults,
+        settings=["question_maxlen", "answer_maxlen", "piece"], **defaults,
     )  # fmt: skip
     for name, default in (("question", 64), ("answer", 32)):
         parser.add_argument(
             f"--{name}-maxlen", type=checks.whole_number(2), default=default,
             help=f"tokens of --maxlen that the {name} may have (%(default)s)",
         )  # fmt: skip
+    parser.add_argument(
+        "--piece", type=checks.whole_number(1), default=128,
+        help="characters of a passage of SQuAD's form that are read at once (%(default)s)",
+    )  # fmt: skip
     return parser
 
 

@@ -221,20 +221,6 @@ def test_output_table():
     np.testing.assert_allclose(layer(x).numpy().sum(-1), 1, atol=1e-5)
 
 
-def test_one_step_of_the_decoder_on_real_tensors():
-    """The bias of a single query at place 3 is row 3 of the whole bias, in both attentions."""
-    decoder = randomized()._decoder
-    states = ops.ones((1, 6, 16))
-    decoder.call([states, ops.convert_to_tensor(TARGET[:1])])
-    own, cross = decoder.position_bias["position_bias"], decoder.cross_bias
-    decoder.position_bias = None
-    decoder.query_positions, decoder.key_positions = np.array([[3]]), np.arange(4)[None]
-    step = decoder.compute_position_bias(ops.ones((1, 1, 16)))["position_bias"]
-    assert step.shape == (1, 2, 1, 4) and decoder.cross_bias.shape == (1, 2, 1, 6)
-    np.testing.assert_array_equal(step[:, :, 0], own[:, :, 3])
-    np.testing.assert_array_equal(decoder.cross_bias[:, :, 0], cross[:, :, 3])
-
-
 # ---- options -------------------------------------------------------------------------------
 
 
