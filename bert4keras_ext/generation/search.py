@@ -33,7 +33,7 @@ class Generated(NamedTuple):
     rows: object
 
     def whole_text(self):
-        """Prompt and new tokens, -1 where there is none: int32 (batch, width, places + capacity)."""
+        """int32 (batch, width, places + capacity): prompt and new tokens, -1 for none."""
         _, width, capacity = ops.shape(self.tokens)
         prompt = ops.repeat(self.prompt[:, None], width, axis=1)
         written = ops.where(ops.arange(capacity) < self.length, self.tokens, -1)

@@ -6,7 +6,6 @@ from keras import ops
 from bert4keras_ext.backend.compiled import compiled
 from bert4keras_ext.generation import Generated, advance, begin
 
-
 PLACES = 8  # new tokens that a table tells apart
 
 
