@@ -1,4 +1,4 @@
-"""What cannot be generated from is refused before anything is computed, and extremes are defined."""
+"""What cannot be generated from is refused before anything is computed; extremes are defined."""
 
 import numpy as np
 import pytest

@@ -133,8 +133,8 @@ def test_t5_goes_on_from_a_prefix():
     builder = small_t5(40)
     whole = builder.generate([[5, 6, 7]], max_new_tokens=6)[0]
     prefix = [0, *whole[:2]]
-    for inputs in ([([5, 6, 7], prefix)], ([[5, 6, 7]], [prefix]),
-                   {"Encoder-Input-Token": [[5, 6, 7]], "Decoder-Input-Token": [prefix]}):  # fmt: skip
+    named = {"Encoder-Input-Token": [[5, 6, 7]], "Decoder-Input-Token": [prefix]}
+    for inputs in ([([5, 6, 7], prefix)], ([[5, 6, 7]], [prefix]), named):
         assert builder.generate(inputs, max_new_tokens=4) == [whole[2:]]
 
 
