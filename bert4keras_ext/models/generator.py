@@ -45,7 +45,7 @@ class Generator:
         """[(list of ids, list of scores)] for each row, or with votes each group, of a batch."""
         arrays, limit = self._arrays(prompts, request, rows, votes, noise)
         *_, results, invalid = self._program(request, votes)(arrays, limit)
-        return self._read(results, invalid, request, len(rows))
+        return self._read(results, invalid, request, rows)
 
     def stream(self, prompts, request, noise):
         """Yields a list with the next token of each row, None where it has ended."""
@@ -187,20 +187,21 @@ class Generator:
 
     def _read(self, results, invalid, request, rows):
         tokens, lengths, scores = (np.asarray(ops.convert_to_numpy(x)) for x in results)
-        self._check_valid(invalid, range(rows))
+        self._check_valid(invalid, rows)
         texts = [[[int(i) for i in t[:n]] for t, n in zip(*row)] for row in zip(tokens, lengths)]
         return [
             (texts[i][: request.num_return], [float(s) for s in scores[i][: request.num_return]])
-            for i in range(rows)
+            for i in range(len(rows))
         ]
 
     def _check_valid(self, invalid, rows):
         bad = np.flatnonzero(ops.convert_to_numpy(invalid))
         if len(bad):
             raise ValueError(
-                f"the model's logits are NaN for {len(bad)} of {len(rows)} rows of a batch (the "
-                f"first is number {bad[0]}): expected numbers. Look for NaN among the weights "
-                "(a diverged training, float16 overflow), or load the checkpoint again"
+                f"the model's logits are NaN for the rows {[int(rows[i]) for i in bad[:10]]} of "
+                f"the inputs, {len(bad)} of a batch of {len(rows)}: expected numbers. Look for NaN "
+                "among the weights (a diverged training, float16 overflow), or load the checkpoint "
+                "again"
             )
 
 

@@ -70,9 +70,7 @@ def test_greedy(name):
 
 @pytest.mark.parametrize(
     "name, penalty, early",
-    some_of(
-        BEAMS, ("gpt2_inner", 1, False), ("t5_v1_0_buckets", 0, True)
-    ),
+    some_of(BEAMS, ("gpt2_inner", 1, False), ("t5_v1_0_buckets", 0, True)),
 )
 def test_beam_search(name, penalty, early):
     builder, arrays, is_seq2seq = case(name)
