@@ -71,6 +71,18 @@ def print_lengths(lines):
     """Milliseconds per new token over the numbers of new tokens."""
     table = pivot(lines, "new", lambda line: 1000 * line["seconds"] / line["new"])
     print_table("ms per new token (prompt included), new tokens", table, ".2f", "last/first")
+    print_marginal(table)
+
+
+def print_marginal(table):
+    """Of each further token: what two lengths differ by, without the prompt."""
+    if table:
+        print("\nms of each further token, between two of these lengths")
+    for name, values in table.items():
+        pairs = zip(sorted(values), sorted(values)[1:])
+        costs = [(a, b, (b * values[b] - a * values[a]) / (b - a)) for a, b in pairs]
+        cells = "".join(f"{f'{a} to {b}':>13}{cost:9.2f}" for a, b, cost in costs)
+        print(f"  {name:52}{cells}")
 
 
 def print_growth(lines):

@@ -42,7 +42,7 @@ WINDOW = 1024
 # Tokens of a prompt; new tokens; how many of them "the first" and "the last" are.
 LENGTHS = {
     "base": {"source": 128, "new": [32, 128, 512], "ends": 32},
-    "tiny": {"source": 16, "new": [4, 16, 64], "ends": 8},
+    "tiny": {"source": 16, "new": [4, 8, 32], "ends": 4},
 }
 
 
