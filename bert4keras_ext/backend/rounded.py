@@ -15,15 +15,17 @@ def weights_rounded_once(layers):
     reads again all weights in every step. The numbers are the same either way.
 
     On other backends than TensorFlow, whose compilers take casts out of loops, it does nothing.
+    Where it does something, no variable can be assigned within it.
 
     Args:
         layers: those that will be called, those inside of them too.
     """
-    if keras.backend.backend() != "tensorflow":
+    short = list(_short_weights(layers))
+    if keras.backend.backend() != "tensorflow" or not short:
         yield
         return
-    with keras.StatelessScope() as scope:
-        for variable, dtype in _short_weights(layers):
+    with keras.StatelessScope() as scope:  # in which nothing can be assigned
+        for variable, dtype in short:
             # Past the constructor, which would turn the value into the variable's dtype again.
             scope.state_mapping[id(variable)] = ops.cast(variable, dtype)
         yield
