@@ -1,4 +1,4 @@
-"""bert4keras' AutoRegressiveDecoder under tf-keras, for ../generation.py: no cache, a row at a time.
+"""bert4keras' AutoRegressiveDecoder under tf-keras, for ../generation.py: without a cache.
 
 Its environment is that of bert4keras_peer.py. The classes below are what its users write; of
 ``predict`` only the progress bar is switched off, which tf-keras has on and Keras 2.3 had off.

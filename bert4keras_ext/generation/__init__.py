@@ -4,9 +4,10 @@ Nothing here knows a model; ``bert4keras_ext.models.generate`` brings both toget
 """
 
 from bert4keras_ext.generation.beam import BeamSearch
-from bert4keras_ext.generation.constraints import ExtractiveNgrams, PrefixTree
+from bert4keras_ext.generation.constraints import ExtractiveNgrams
 from bert4keras_ext.generation.decoder import AutoRegressiveDecoder
 from bert4keras_ext.generation.last_token import last_token
+from bert4keras_ext.generation.prefix_tree import PrefixTree
 from bert4keras_ext.generation.processors import (
     ForbiddenTokens,
     MinNewTokens,

@@ -5,10 +5,10 @@ vocabulary) and a `Generated`; -inf forbids a token. It is written in ``keras.op
 inside of the compiled loop.
 """
 
-import numpy as np
 from keras import ops
 
 from bert4keras_ext.generation.search import FORBIDDEN
+from bert4keras_ext.generation.token_sets import among, as_ids, followers, marked
 
 
 class MinNewTokens:
@@ -16,18 +16,17 @@ class MinNewTokens:
 
     Args:
         minimum: number of tokens before the end.
-        end_ids: tokens that end a text.
+        end_ids: token, or tokens, that end a text.
     """
 
     def __init__(self, minimum, end_ids):
         self.minimum = minimum
-        self.end_ids = tuple(end_ids)
+        self.end_ids = as_ids(end_ids)
 
     def __call__(self, scores, generated):
-        if not self.end_ids:
-            return scores
-        ends = ops.convert_to_tensor(_is_among(self.end_ids, scores.shape[-1]))
-        return ops.where(ops.logical_and(generated.length < self.minimum, ends), FORBIDDEN, scores)
+        too_early = generated.length < self.minimum
+        ends = among(self.end_ids, scores.shape[-1])
+        return ops.where(ops.logical_and(too_early, ends), FORBIDDEN, scores)
 
 
 class RepetitionPenalty:
@@ -39,16 +38,20 @@ class RepetitionPenalty:
     Args:
         penalty: above 1 makes repetitions rarer.
 
+    Raises:
+        ValueError: for a penalty that is not above 0.
+
     Source: arXiv 1909.05858.
     """
 
     def __init__(self, penalty):
+        if not penalty > 0:
+            raise ValueError(f"expected a penalty above 0, 1 being none; found {penalty}")
         self.penalty = penalty
 
     def __call__(self, scores, generated):
         penalized = ops.where(scores > 0, scores / self.penalty, scores * self.penalty)
-        tokens = ops.where(generated.is_new(), generated.tokens, -1)
-        seen = marked(_sequence(generated, tokens), scores.shape[-1])
+        seen = marked(generated.whole_text(), scores.shape[-1])
         return ops.where(seen, penalized, scores)
 
 
@@ -57,18 +60,22 @@ class NoRepeatNgram:
 
     Args:
         size: n; 1 forbids every token to come twice.
+
+    Raises:
+        ValueError: for a size below 1.
     """
 
     def __init__(self, size):
+        if size < 1:
+            raise ValueError(f"expected n-grams of at least 1 token, found a size of {size}")
         self.size = size
 
     def __call__(self, scores, generated):
-        tokens = ops.where(generated.is_new(), generated.tokens, -1)
-        text = _sequence(generated, tokens)
-        end = ops.shape(text)[2] - ops.shape(tokens)[2] + generated.length
-        return ops.where(
-            marked(followers(text, text, end, self.size - 1), scores.shape[-1]), FORBIDDEN, scores
-        )
+        text = generated.whole_text()
+        end = ops.shape(generated.prompt)[1] + generated.length
+        repeated = followers(text, text, end, self.size - 1)
+        repeated = ops.where(end >= self.size, repeated, -1)
+        return ops.where(marked(repeated, scores.shape[-1]), FORBIDDEN, scores)
 
 
 class ForbiddenTokens:
@@ -77,6 +84,9 @@ class ForbiddenTokens:
     Args:
         ids: of the tokens.
 
+    Raises:
+        ValueError: when it is used, for ids outside of the vocabulary.
+
     Example:
 
     >>> ForbiddenTokens([0])(ops.zeros((1, 1, 3)), None).numpy().tolist()
@@ -84,62 +94,7 @@ class ForbiddenTokens:
     """
 
     def __init__(self, ids):
-        self.ids = tuple(int(i) for i in ids)
+        self.ids = as_ids(ids)
 
     def __call__(self, scores, generated):
-        forbidden = ops.convert_to_tensor(_is_among(self.ids, scores.shape[-1]))
-        return ops.where(forbidden, FORBIDDEN, scores)
-
-
-def _is_among(ids, vocabulary):
-    outside = [i for i in ids if not 0 <= i < vocabulary]
-    if outside:
-        raise ValueError(f"expected ids of the {vocabulary} tokens, found {outside[:5]}")
-    found = np.zeros(vocabulary, "bool")
-    found[list(ids)] = True
-    return found
-
-
-def _sequence(generated, tokens):
-    """The prompt and the new tokens, one after the other: (batch, width, places), -1 for none."""
-    batch, width, _ = ops.shape(tokens)
-    prompt = generated.prompt[:, None]
-    prompt = ops.broadcast_to(prompt, (batch, width, ops.shape(prompt)[2]))
-    return ops.concatenate([prompt, tokens], axis=2)
-
-
-def marked(ids, vocabulary):
-    """bool (batch, width, vocabulary): which tokens are among ids (batch, width, n); -1 is none."""
-    batch, width, _ = ops.shape(ids)
-    first = ops.arange(batch * width) * (vocabulary + 1)
-    places = ops.reshape(first, (batch, width, 1)) + ops.where(ids < 0, vocabulary, ids)
-    places = ops.reshape(places, (-1, 1))
-    found = ops.zeros((batch * width * (vocabulary + 1),), "int32")
-    found = ops.scatter_update(found, places, ops.ones_like(places[:, 0], dtype="int32"))
-    return ops.reshape(found, (batch, width, vocabulary + 1))[..., :vocabulary] > 0
-
-
-def followers(text, written, end, size):
-    """What follows in a text wherever the last ``size`` written tokens stand: -1 elsewhere.
-
-    Args:
-        text, written: int32 (batch, width, places); text may have width 1.
-        end: how many places of ``written`` are written, a scalar.
-        size: how many tokens have to agree; where fewer are written, none does.
-
-    Returns:
-        int32 (batch, width, places).
-    """
-    agree = ops.ones_like(text, dtype="bool")
-    for back in range(1, size + 1):
-        token = ops.take(written, ops.maximum(end - back, 0), axis=2)[..., None]
-        before = shifted(text, back)
-        agree = ops.logical_and(agree, ops.logical_and(before == token, before >= 0))
-    return ops.where(ops.logical_and(agree, end >= size), text, -1)
-
-
-def shifted(text, places):
-    """Each place has what stood ``places`` before it; -1 at the beginning."""
-    length = ops.shape(text)[-1]
-    moved = ops.roll(text, places, axis=-1)
-    return ops.where(ops.arange(length) < places, -1, moved)
+        return ops.where(among(self.ids, scores.shape[-1]), FORBIDDEN, scores)

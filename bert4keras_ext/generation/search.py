@@ -32,9 +32,12 @@ class Generated(NamedTuple):
     prompt: object
     rows: object
 
-    def is_new(self):
-        """bool (1, 1, capacity): the places of ``tokens`` that are written."""
-        return (ops.arange(ops.shape(self.tokens)[2]) < self.length)[None, None]
+    def whole_text(self):
+        """int32 (batch, width, places + capacity): prompt and new tokens, -1 for none."""
+        _, width, capacity = ops.shape(self.tokens)
+        prompt = ops.repeat(self.prompt[:, None], width, axis=1)
+        written = ops.where(ops.arange(capacity) < self.length, self.tokens, -1)
+        return ops.concatenate([prompt, written], axis=2)
 
 
 class Search:

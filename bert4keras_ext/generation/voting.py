@@ -3,9 +3,9 @@
 import numpy as np
 from keras import ops
 
-from bert4keras_ext.generation.search import FORBIDDEN
+from bert4keras_ext.generation.search import FORBIDDEN, log_sum_exp
 
-NEVER = -1e4  # the logarithm of a vote of nothing
+LOWEST = -1e30
 
 
 class Votes:
@@ -34,21 +34,30 @@ class Votes:
     def first(self, logits):
         """(scores of the groups (groups, 1, vocabulary), kept bool (rows,)) of the first token."""
         best = ops.argmax(logits[:, 0], axis=-1)
-        gives_up = ops.zeros_like(best, dtype="bool")
+        kept = ops.ones_like(best, dtype="bool")
         for token in self.end_ids:
-            gives_up = ops.logical_or(gives_up, best == token)
-        kept = ops.logical_not(gives_up)
+            kept = ops.logical_and(kept, best != token)
         empty = self._sum(ops.cast(kept, "float32")) == 0  # (groups,)
-        ends = np.full(logits.shape[-1], FORBIDDEN, "float32")
-        ends[list(self.end_ids)] = 0.0
+        only_end = np.full(logits.shape[-1], FORBIDDEN, "float32")
+        only_end[list(self.end_ids[:1])] = 0.0
+        only_end = ops.convert_to_tensor(only_end)
         votes = self.of_groups(logits, kept)
-        return ops.where(empty[:, None, None], ops.convert_to_tensor(ends), votes), kept
+        # NaN stays, to be told of.
+        votes = ops.where(empty[:, None, None], ops.where(ops.isnan(votes), votes, only_end), votes)
+        return votes, kept
 
     def of_groups(self, logits, kept):
-        """Scores (groups, width, vocabulary) from logits (rows, width, vocabulary)."""
-        p = ops.softmax(logits, axis=-1) * ops.cast(kept, "float32")[:, None, None]
-        votes = self._sum(p * p) / (1 + self._sum(p))
-        return ops.where(votes > 0, ops.log(ops.maximum(votes, 1e-38)), NEVER)
+        """Scores (groups, width, vocabulary) from logits (rows, width, vocabulary).
+
+        ``log sum p^2`` is summed less the largest of the group, lest small p be lost.
+        """
+        logits = ops.cast(logits, "float32")
+        log_p = logits - log_sum_exp(logits)
+        log_p = log_p + ops.where(kept, 0.0, FORBIDDEN)[:, None, None]
+        largest = ops.segment_max(log_p, self.group, num_segments=self.groups)
+        largest = ops.maximum(largest, LOWEST)
+        squares = self._sum(ops.exp(2 * (log_p - self.of_rows(largest))))
+        return 2 * largest + ops.log(squares) - ops.log1p(self._sum(ops.exp(log_p)))
 
     def of_rows(self, x):
         """What belongs to the groups, for each of their rows."""

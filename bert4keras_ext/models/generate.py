@@ -1,5 +1,7 @@
 """``generate``: from prompts to texts, with any model of the builder."""
 
+import inspect
+
 import numpy as np
 from tqdm import tqdm
 
@@ -139,6 +141,11 @@ def stream(model, inputs, **settings):
     4
     """
     seed, cache = settings.pop("seed", None), settings.pop("cache", True)
+    if foreign := set(settings) - set(inspect.signature(Request).parameters):
+        raise TypeError(
+            f"stream expects the settings of generate but votes, return_scores and progress; "
+            f"received {sorted(foreign)}"
+        )
     request = Request(**settings)
     if request.method == "beam" or request.num_return > 1:
         raise ValueError(

@@ -5,6 +5,8 @@ from keras import backend, ops
 
 from bert4keras_ext.backend.acceleration import jit_compile
 from bert4keras_ext.backend.compiled import compiled
+from bert4keras_ext.backend.keras_internals import all_layers_of
+from bert4keras_ext.backend.rounded import weights_rounded_once
 from bert4keras_ext.generation.search import advance, begin
 from bert4keras_ext.generation.voting import Votes
 from bert4keras_ext.models.incremental import Incremental
@@ -35,6 +37,7 @@ class Generator:
         self.state = state
         self.engine = (Incremental if state[0] else WholeModel)(model)
         self.graph = self.engine.graph
+        self.layers = all_layers_of(model)
         self.window = window_of(self.graph)
         self.programs = {}
 
@@ -42,7 +45,7 @@ class Generator:
         """[(list of ids, list of scores)] for each row, or with votes each group, of a batch."""
         arrays, limit = self._arrays(prompts, request, rows, votes, noise)
         *_, results, invalid = self._program(request, votes)(arrays, limit)
-        return self._read(results, invalid, request, len(rows))
+        return self._read(results, invalid, request, rows)
 
     def stream(self, prompts, request, noise):
         """Yields a list with the next token of each row, None where it has ended."""
@@ -79,6 +82,10 @@ class Generator:
         engine, search = self.engine, request.search(normalized=votes)
 
         def program(arrays, until):
+            with weights_rounded_once(self.layers):
+                return write(arrays, until)
+
+        def write(arrays, until):
             tokens = arrays["tokens"]
             logits, fixed = self.prefill(arrays)
             caches = engine.empty_cache(fixed, ops.shape(tokens)[2], search.width)
@@ -107,7 +114,8 @@ class Generator:
         def program(fixed, carry, caches, until):
             step = self._step(fixed, search.width)
             carry = _of_width(carry, search.width)
-            carry, caches = advance(search, step, carry, caches, until)
+            with weights_rounded_once(self.layers):
+                carry, caches = advance(search, step, carry, caches, until)
             return carry, caches, search.results(carry["state"]), carry["state"]["invalid"]
 
         return program
@@ -179,20 +187,21 @@ class Generator:
 
     def _read(self, results, invalid, request, rows):
         tokens, lengths, scores = (np.asarray(ops.convert_to_numpy(x)) for x in results)
-        self._check_valid(invalid, range(rows))
+        self._check_valid(invalid, rows)
         texts = [[[int(i) for i in t[:n]] for t, n in zip(*row)] for row in zip(tokens, lengths)]
         return [
             (texts[i][: request.num_return], [float(s) for s in scores[i][: request.num_return]])
-            for i in range(rows)
+            for i in range(len(rows))
         ]
 
     def _check_valid(self, invalid, rows):
         bad = np.flatnonzero(ops.convert_to_numpy(invalid))
         if len(bad):
             raise ValueError(
-                f"the model's logits are NaN for {len(bad)} of {len(rows)} rows of a batch (the "
-                f"first is number {bad[0]}): expected numbers. Look for NaN among the weights "
-                "(a diverged training, float16 overflow), or load the checkpoint again"
+                f"the model's logits are NaN for the rows {[int(rows[i]) for i in bad[:10]]} of "
+                f"the inputs, {len(bad)} of a batch of {len(rows)}: expected numbers. Look for NaN "
+                "among the weights (a diverged training, float16 overflow), or load the checkpoint "
+                "again"
             )
 
 

@@ -44,6 +44,11 @@ def read_prompts(inputs, graph, tokenizer=None, start_id=0):
             "generate({'Input-Token': rows, 'name': values})"
         )
     main = "source" if graph.is_seq2seq else "token"
+    if any(len(graph.tensors[i].shape) > 2 for i in graph.ids_of("position")):
+        raise ValueError(
+            "the model's positions have several coordinates (rotary_axes), of which nobody knows "
+            "the next: generation expects positions in a line"
+        )
     if main not in columns:
         raise ValueError(
             f"expected rows of {main!r} among the inputs, found {sorted(columns)}: {_FORMS}"

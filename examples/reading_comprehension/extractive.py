@@ -1,8 +1,7 @@
 """CMRC2018 and DRCD: the answer as a span of the passage, by GlobalPointer; EM and F1.
 
 Data: files in SQuAD's form (cmrc2018_train.json, DRCD_training.json, ...), some to train on and
-some to score on (--dev). Without --dev one article in five is held out of each file, with all
-questions about it.
+some to score on (--dev). Without --dev one article in five of each file is held out.
 
 A passage that is longer than the model's input is read in windows. GlobalPointer scores every span
 of a window, and one softmax goes over them all; [CLS] is the span of windows without the answer.
@@ -36,14 +35,9 @@ def read_arguments():
         "extractive", __doc__, [reading_flags.CMRC, reading_flags.DRCD], settings=["stride"],
         epochs=3, maxlen=512, minlen=16, learning_rate=5e-5, batch_size=16,
     )  # fmt: skip
-    parser.add_argument(
-        "--stride", type=checks.whole_number(1), default=128,
-        help="tokens from the start of a window to that of the next one (%(default)s)",
-    )  # fmt: skip
-    args = reading_flags.read(parser)
-    if args.smoke:
-        args.maxlen, args.stride = min(args.maxlen, 64), min(args.stride, 16)
-    return args
+    add = parser.add_argument
+    add("--stride", type=checks.whole_number(1), default=128, help="tokens from window to window")
+    return reading_flags.read(parser, maxlen=64, stride=16)
 
 
 if __name__ == "__main__":  # before the imports that take seconds
@@ -150,17 +144,11 @@ def answers_of(questions, votes):
     return {windows[0][0].id: max(each)[1] for windows, each in zip(questions, votes)}
 
 
-def score(predictions, questions):
+def score(answers, rows):
     """EM and F1 in percent, of {id: answer}."""
-    references = {row.id: [text for text, _ in row.answers] for row in questions}
-    scores = cmrc2018_score({row.id: predictions[row.id] for row in questions}, references)
-    return {"em": scores["em"], "f1": scores["f1"]}
-
-
-def random_spans(train, dev):
-    """The baseline, {id: a span of the passage}, as long as answers in training are."""
-    draw, lengths = np.random.default_rng(0), [len(row.answers[0][0]) for row in train]
-    return {row.id: reading.random_span(row.passage, lengths, draw) for row in dev}
+    references = {row.id: [text for text, _ in row.answers] for row in rows}
+    scores = cmrc2018_score({name: answers[name] for name in references}, references)
+    return {name: scores[name] for name in CURVES}
 
 
 # ---- fit ------------------------------------------------------------------------------------
@@ -176,7 +164,8 @@ def main(args):
         batches = Windows([windows_of(row, tokenizer, args) for row in rows], args)
         questions = [windows_of(row, tokenizer, args) for row in reading.flat(dev)]
     model = span_model(encoder)
-    guesses = random_spans(rows, reading.flat(dev))
+    texts = {row.id: row.passage for row in reading.flat(dev)}
+    guesses = reading.random_spans(texts, [len(row.answers[0][0]) for row in rows])
 
     def evaluate():
         answers = answers_of(questions, read_passages(model, questions, args))
@@ -202,11 +191,9 @@ def write_predictions(args, dev, questions, votes, guesses):
         predictions = {row.id: answers[row.id] for row in rows}
         reports.write_json(args.out / f"{name}_predict.json", predictions)
         table[f"{name}, random spans"], table[name] = score(guesses, rows), score(answers, rows)
-    reading.write_table(args, table)
-    for windows, each in list(zip(questions, votes))[: args.show]:
-        row = windows[0][0]
-        reading.show(row, each, answers[row.id], [text for text, _ in row.answers])
-    print(f"predictions, weights and curves are in {args.out}")
+    rows = (windows[0][0] for windows in questions)
+    shown = [(row, each, answers[row.id], dict(row.answers)) for row, each in zip(rows, votes)]
+    reading.finish(args, table, shown)
 
 
 if __name__ == "__main__":

@@ -123,9 +123,9 @@ def score(answers, rows):
 def random_spans(train, dev):
     """The baseline, {id: a span of one of the passages}, as long as answers in training are."""
     draw = np.random.default_rng(0)
+    texts = {row.id: row.passages[draw.integers(len(row.passages))][0] for row in dev}
     lengths = [len(answer) for row in train for answer in references_of(row)]
-    texts = (row.passages[draw.integers(len(row.passages))][0] for row in dev)
-    return {row.id: reading.random_span(text, lengths, draw) for row, text in zip(dev, texts)}
+    return reading.random_spans(texts, lengths)
 
 
 # ---- files ----------------------------------------------------------------------------------
@@ -148,7 +148,6 @@ def write_predictions(args, dev, answers, votes, guesses):
     for name, rows in dev.items():
         write_answers(args.out / f"{name}_predict.txt", {row.id: answers[row.id] for row in rows})
         table[f"{name}, random spans"], table[name] = score(guesses, rows), score(answers, rows)
-    reading.write_table(args, table)
-    for row, each in list(zip(reading.flat(dev), votes))[: args.show]:
-        reading.show(row, each, answers[row.id], references_of(row))
-    print(f"predictions, weights and curves are in {args.out}")
+    rows = zip(reading.flat(dev), votes)
+    shown = [(row, each, answers[row.id], references_of(row)) for row, each in rows]
+    reading.finish(args, table, shown)

@@ -61,11 +61,14 @@ def article_of(row):
     return getattr(row, "article", row.id)
 
 
-def random_span(text, lengths, draw):
-    """A stretch anywhere in a text, as long as one of `lengths`: what a model has to beat."""
-    length = min(int(draw.choice(lengths)), len(text))
-    start = int(draw.integers(len(text) - length + 1))
-    return text[start : start + length]
+def random_spans(texts, lengths):
+    """The baseline: of each text, {id: text}, a stretch anywhere, as long as one of `lengths`."""
+    draw, spans = np.random.default_rng(0), {}
+    for name, text in texts.items():
+        length = min(int(draw.choice(lengths)), len(text))
+        start = int(draw.integers(len(text) - length + 1))
+        spans[name] = text[start : start + length]
+    return spans
 
 
 # ---- tables ---------------------------------------------------------------------------------
@@ -78,7 +81,7 @@ def show(row, votes, answer, wanted):
         row: the question.
         votes: list of (vote, answer, text that was read), printed by falling votes.
         answer: what won.
-        wanted: list of the right answers.
+        wanted: the right answers.
     """
     print(f"\n{row.question}   ({row.id})")
     ordered = sorted(votes, key=lambda vote: -vote[0])
@@ -146,3 +149,11 @@ def write_table(args, table):
     path = args.out / "results.json"
     results = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     reports.write_json(path, {**results, "table": table})
+
+
+def finish(args, table, shown):
+    """The table of scores, --show of these arguments of `show`, and where the files are."""
+    write_table(args, table)
+    for each in shown[: args.show]:
+        show(*each)
+    print(f"predictions, weights and curves are in {args.out}")

@@ -47,9 +47,12 @@ def reading_parser(task, description, data, settings=(), **defaults):
     return parser
 
 
-def read(parser):
-    """The arguments, checked; --out is there."""
-    return flags.read(parser, SMOKE_ROWS)
+def read(parser, **smoke):
+    """The arguments, checked; --out is there. `smoke`: the most that --smoke allows of a flag."""
+    args = flags.read(parser, SMOKE_ROWS)
+    for name, most in smoke.items() if args.smoke else ():
+        setattr(args, name, min(getattr(args, name), most))
+    return args
 
 
 # ---- questions with several passages --------------------------------------------------------
@@ -83,9 +86,7 @@ def passages_parser(task, description, **defaults):
 
 def read_passages(parser):
     """The arguments, checked, with the `Lengths`."""
-    args = read(parser)
-    if args.smoke:
-        args.maxlen, args.question_maxlen, args.answer_maxlen = 64, 16, 8
+    args = read(parser, maxlen=64, question_maxlen=16, answer_maxlen=8)
     rest = args.maxlen - args.question_maxlen - args.answer_maxlen
     if rest < 3:
         parser.error(

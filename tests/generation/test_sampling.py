@@ -137,8 +137,8 @@ def test_scores_are_of_the_distribution_at_the_temperature():
 
 def test_forbidden_tokens_are_never_drawn():
     noise = np.linspace(0, 1, 100, endpoint=False, dtype="float32").reshape(1, 1, 100)
-    for settings in ({}, {"topk": 4}, {"topp": 0.99}):
-        search = Sampling(width=100, processors=[ForbiddenTokens([0, 4, 2])], **settings)
+    for kept in ({}, {"topk": 4}, {"topp": 0.99}):
+        search = Sampling(width=100, processors=[ForbiddenTokens([0, 4, 2])], **kept)
         row = run(search, table_of(5, scale=0.1), [(0, 1)], 1, noise=noise)[0]
         assert {ids[0] for ids, _ in row} == {1, 3}
 

@@ -66,7 +66,8 @@ def test_logits_of_half_precision_are_summed_in_single(name, dtype):
     table = table_of(5)
     rounded = ops.convert_to_numpy(ops.cast(ops.cast(table, dtype), "float32"))
     assert_close(
-        run(search, table, PAIRS, 6, dtype=dtype, **arrays), run(search, rounded, PAIRS, 6, **arrays)
+        run(search, table, PAIRS, 6, dtype=dtype, **arrays),
+        run(search, rounded, PAIRS, 6, **arrays),
     )
 
 

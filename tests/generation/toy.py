@@ -4,8 +4,7 @@ import numpy as np
 from keras import ops
 
 from bert4keras_ext.backend.compiled import compiled
-from bert4keras_ext.generation import advance, begin
-
+from bert4keras_ext.generation import Generated, advance, begin
 
 PLACES = 8  # new tokens that a table tells apart
 
@@ -122,3 +121,19 @@ def all_texts(table, pair, limit, end_ids):
                     longer.append(((*ids, token), score + gain))
         beginnings = longer
     return found + [(list(ids), score, limit) for ids, score in beginnings]
+
+
+def generated_of(news, prompts=None, capacity=None, rows=None):
+    """A Generated from lists: of each row several texts of one length; and its prompt."""
+    length = len(news[0][0])
+    capacity = length + 2 if capacity is None else capacity
+    tokens = np.full((len(news), len(news[0]), capacity), 1, "int32")  # what is not written is any
+    tokens[..., :length] = np.reshape(news, (len(news), len(news[0]), length))
+    prompts = [[]] * len(news) if prompts is None else prompts
+    places = max([1, *map(len, prompts)])
+    prompt = [[-1] * (places - len(ids)) + list(ids) for ids in prompts]
+    rows = range(len(news)) if rows is None else rows
+    return Generated(
+        ops.array(tokens), ops.array(length, "int32"), ops.array(prompt, "int32"),
+        ops.array(list(rows), "int32"),
+    )  # fmt: skip
