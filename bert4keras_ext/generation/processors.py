@@ -74,7 +74,6 @@ class NoRepeatNgram:
         text = generated.whole_text()
         end = ops.shape(generated.prompt)[1] + generated.length
         repeated = followers(text, text, end, self.size - 1)
-        repeated = ops.where(end >= self.size, repeated, -1)
         return ops.where(marked(repeated, scores.shape[-1]), FORBIDDEN, scores)
 
 

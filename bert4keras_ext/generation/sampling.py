@@ -113,7 +113,7 @@ class Sampling(GreedySearch):
             return self._drawn(largest, ids, uniform)
 
         def draw_from_more():
-            return self._drawn_from_nucleus(probabilities, uniform, 16 * count)
+            return self._drawn_from_nucleus(probabilities, uniform, 8 * count)
 
         if count >= size:
             return draw()

@@ -21,7 +21,7 @@ def is_extractive(ids, passages, n):
     """Whether every n tokens in a row (all, if there are fewer) stand in one passage."""
     size = len(ids) if n is None else min(n, len(ids))
     found = substrings(passages, size)
-    return all(tuple(ids[k : k + size]) in found for k in range(len(ids) - size + 1))
+    return not ids or all(tuple(ids[k:][:size]) in found for k in range(len(ids) - size + 1))
 
 
 def allowed(processor, news, rows=None):
