@@ -21,11 +21,11 @@ def rows_of(count, seed=0):
 def test_results_come_in_the_order_of_the_inputs(builder, capfd):
     rows = rows_of(11)
     wanted = builder.generate(rows, max_new_tokens=STEPS)
-    assert capfd.readouterr().err == ""  # one batch shows no bar
+    assert "tokens/s" not in capfd.readouterr().err  # one batch shows no bar
     assert builder.generate(rows, max_new_tokens=STEPS, batch_size=3) == wanted
     assert "tokens/s" in capfd.readouterr().err
     assert builder.generate(rows, max_new_tokens=STEPS, batch_size=3, progress=False) == wanted
-    assert capfd.readouterr().err == ""
+    assert "tokens/s" not in capfd.readouterr().err
     builder.generate(rows[:2], max_new_tokens=STEPS, progress=True)
     assert "tokens/s" in capfd.readouterr().err
     order = np.random.default_rng(1).permutation(11)
