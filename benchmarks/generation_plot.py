@@ -46,13 +46,16 @@ def save(lines, path):
 
 
 def draw_lengths(axis, lines):
+    lengths = set()
     for name, xla in participants(lines):
         mine = [r for r in lines if (r["participant"], r["xla"]) == (name, xla)]
         for points in pivot(mine, "new", lambda r: 1000 * r["seconds"] / r["new"]).values():
             places = sorted(points)
-            axis.plot(places, [points[x] for x in places], "o", **style(name, xla))
-            axis.set_xscale("log", base=2)
-            axis.set_xticks(places, [str(x) for x in places])
+            axis.plot(places, [points[x] for x in places], marker="o", **style(name, xla))
+            lengths.update(places)
+    if lengths:
+        axis.set_xscale("log", base=2)
+        axis.set_xticks(sorted(lengths), [str(x) for x in sorted(lengths)])
     axis.set_xlabel("new tokens")
 
 
