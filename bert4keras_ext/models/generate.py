@@ -64,7 +64,8 @@ def generate(
         length_penalty, early_stopping: of beam search, see generation.BeamSearch.
         repetition_penalty, no_repeat_ngram: see generation.RepetitionPenalty, NoRepeatNgram.
         processors: functions (scores, generated) -> scores; see generation.processors.
-        seed: an int makes sampling repeatable; the batch size and the other rows change nothing.
+        seed: an int makes sampling repeatable: what is drawn for a row depends on it and on the
+            row's place among the inputs, not on the other rows, batch_size or max_new_tokens.
         return_scores: also return the scores.
         tokenizer: makes ids of texts, and texts of the new ids.
         start_id: what a T5's decoder starts from; None is the start token of a tokenizer with

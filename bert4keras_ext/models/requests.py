@@ -107,10 +107,13 @@ class Request:
         """float32 (rows, capacity, width), on [0, 1); None without sampling."""
         if self.method != "sample":
             return None
-        if seed is not None:
-            seed = _whole("seed", seed, 0)
-        shape = (rows, self.max_new_tokens, self.width)
-        return np.random.default_rng(seed).random(shape, "float32")
+        seeds = np.random.SeedSequence(None if seed is None else _whole("seed", seed, 0)).spawn(
+            rows
+        )
+        # Each row has numbers of its own, the first of which do not depend on how many there are.
+        shape = self.max_new_tokens, self.width
+        numbers = [np.random.default_rng(each).random(shape, "float32") for each in seeds]
+        return np.stack(numbers) if numbers else np.zeros((0, *shape), "float32")
 
     def key(self):
         """What a compiled program depends on."""
