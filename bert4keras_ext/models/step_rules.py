@@ -8,7 +8,7 @@ others have a rule here, two functions of (run, call, arguments):
 * ``step`` calls it on the newest tokens, (batch, width) of them: one continuation of each row, or
   several side by side (the beams).
 
-``run`` is a `Prefill` or a `Step` of models/incremental.py, ``arguments`` the dict of the call's
+``run`` is a `Prefill` or a `Step` of models/passes.py, ``arguments`` the dict of the call's
 arguments by name. A layer of your own gets its rule by ``add_step_rule``.
 """
 
