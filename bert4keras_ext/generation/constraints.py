@@ -31,6 +31,7 @@ class ExtractiveNgrams:
         self.n = n
         self.end_ids = as_ids(end_id)
         self.text = _side_by_side(passages)
+        self.number_of_rows = len(self.text)
 
     def __call__(self, scores, generated):
         vocabulary = scores.shape[-1]

@@ -191,6 +191,7 @@ def _prompts(generator, inputs, request, votes):
             f"votes expects the number of rows of each group, at least 1, {len(prompts)} together; "
             f"found {list(votes)[:10]}, {sum(votes)} together"
         )
+    request.check_rows(len(prompts) if votes is None else len(votes))
     return prompts
 
 

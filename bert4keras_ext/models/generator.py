@@ -198,7 +198,7 @@ class Generator:
         bad = np.flatnonzero(ops.convert_to_numpy(invalid))
         if len(bad):
             raise ValueError(
-                f"the model's logits are NaN for the rows {[int(rows[i]) for i in bad[:10]]} of "
+                f"the model's logits are NaN or infinite for the rows {[int(rows[i]) for i in bad[:10]]} of "
                 f"the inputs, {len(bad)} of a batch of {len(rows)}: expected numbers. Look for NaN "
                 "among the weights (a diverged training, float16 overflow), or load the checkpoint "
                 "again"

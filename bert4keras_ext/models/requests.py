@@ -83,6 +83,16 @@ class Request:
             if not callable(processor):
                 raise TypeError(f"processors expects functions, received {processor!r}")
 
+    def check_rows(self, count):
+        """Raises ValueError for constraints made for another number of rows (or of groups)."""
+        for processor in self.processors:
+            rows = getattr(processor, "number_of_rows", count)
+            if rows != count:
+                raise ValueError(
+                    f"{type(processor).__name__} was made for {rows} rows, found {count} inputs "
+                    "(under votes: groups): expected the passages of each, in their order"
+                )
+
     @property
     def width(self):
         if self.method == "beam":
@@ -158,7 +168,8 @@ def _whole(name, value, least):
 
 def _number(name, value, least, most=math.inf):
     numeric = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
-    if not numeric or not least <= value <= most or math.isnan(value):
-        span = f"from {least} to {most}" if most < math.inf else f"of at least {least}"
+    if not numeric or not least <= value <= most or not math.isfinite(value):
+        span = "that is finite" if least == -math.inf else f"of at least {least}"
+        span = f"from {least} to {most}" if most < math.inf else span
         raise ValueError(f"{name} expects a number {span}, received {value!r}")
     return float(value)

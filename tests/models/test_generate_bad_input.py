@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from bert4keras_ext.generation import ExtractiveNgrams
 from tests.models.families import build
 from tests.models.generation_cases import builder_of
 
@@ -143,7 +144,9 @@ def test_logits_that_are_nan(settings):
     broken = table.numpy()
     broken[7] = np.nan  # what reads it is lost, and so is each logit of token 7
     table.assign(broken)
-    with pytest.raises(ValueError, match=r"logits are NaN for the rows \[.*1.*\] of the inputs"):
+    with pytest.raises(
+        ValueError, match=r"logits are NaN or infinite for the rows \[.*1.*\] of the inputs"
+    ):
         builder.generate([[5, 6], [7], [4, 4, 4]], **settings)
 
 
@@ -157,3 +160,9 @@ def test_nan_of_one_row_is_told_by_its_number():
     rows = [([5, 6], [0, 1]), ([5, 6, 7], [0, 1, 2]), ([8], [40])]
     with pytest.raises(ValueError, match=r"NaN for the rows \[2\] of the inputs"):
         builder.generate(rows, max_new_tokens=3)
+
+
+def test_constraints_of_another_number_of_rows(builder):
+    passages = [[[5, 6]], [[7, 8]]]
+    with pytest.raises(ValueError, match="made for 2 rows, found 1"):
+        builder.generate(ROWS[:1], processors=[ExtractiveNgrams(passages, end_id=3)])
