@@ -197,11 +197,11 @@ class Generator:
     def _check_valid(self, invalid, rows):
         bad = np.flatnonzero(ops.convert_to_numpy(invalid))
         if len(bad):
+            first = [int(rows[i]) for i in bad[:10]]
             raise ValueError(
-                f"the model's logits are NaN or infinite for the rows {[int(rows[i]) for i in bad[:10]]} of "
-                f"the inputs, {len(bad)} of a batch of {len(rows)}: expected numbers. Look for NaN "
-                "among the weights (a diverged training, float16 overflow), or load the checkpoint "
-                "again"
+                f"the model's logits are NaN or infinite for the rows {first} of the inputs, "
+                f"{len(bad)} of a batch of {len(rows)}: expected numbers. Look for NaN among the "
+                "weights (a diverged training, float16 overflow), or load the checkpoint again"
             )
 
 
