@@ -303,11 +303,11 @@ class Transformer(Blocks):
 
         return generate(self, inputs, max_new_tokens, **settings)
 
-    def stream(self, inputs, **settings):
+    def stream(self, inputs, max_new_tokens=32, **settings):
         """Yields what ``generate`` writes, token by token; see ``models.stream``."""
         from bert4keras_ext.models.generate import stream
 
-        return stream(self, inputs, **settings)
+        return stream(self, inputs, max_new_tokens, **settings)
 
     def stepper(self):
         """The cached step of ``AutoRegressiveDecoder(..., transformer=self)``."""

@@ -9,6 +9,8 @@ from bert4keras_ext.models.generator import generator_of
 from bert4keras_ext.models.prompts import check_positions, check_window, read_prompts
 from bert4keras_ext.models.requests import Request
 
+CUT_CHARACTER = "\ufffd"  # what decoding makes of a part of one
+
 
 def generate(
     model,
@@ -120,11 +122,11 @@ def generate(
     return _answers(found, request, return_scores)
 
 
-def stream(model, inputs, **settings):
+def stream(model, inputs, max_new_tokens=32, **settings):
     """Yields what `generate` writes, token by token.
 
     Args:
-        model, inputs: see `generate`; no more rows than ``batch_size``.
+        model, inputs, max_new_tokens: see `generate`; all rows go in one batch.
         **settings: those of `generate`, but for beam search, whose texts change as it goes, and
             what concerns several texts a row.
 
@@ -147,7 +149,7 @@ def stream(model, inputs, **settings):
             f"stream expects the settings of generate but votes, return_scores and progress; "
             f"received {sorted(foreign)}"
         )
-    request = Request(**settings)
+    request = Request(max_new_tokens, **settings)
     if request.method == "beam" or request.num_return > 1:
         raise ValueError(
             "stream expects method='greedy' or 'sample' with num_return=1, whose tokens stay; "
@@ -165,17 +167,26 @@ def stream(model, inputs, **settings):
 
 
 def _texts_of(pieces, tokenizer, rows):
-    """What each new token adds to the decoded text: tokens may join and drop spaces."""
+    """What each new token adds to the decoded text: tokens may join and drop spaces.
+
+    The end of a text that is no whole character yet (of SentencePiece's bytes) waits for the next
+    token; what waits at the very end comes as it is, in a last piece.
+    """
     ids, texts = [[] for _ in range(rows)], [""] * rows
+
+    def added(row, settled):
+        text = tokenizer.decode(ids[row])
+        text = text.rstrip(CUT_CHARACTER) if settled else text
+        new, texts[row] = text[len(texts[row]) :], max(text, texts[row], key=len)
+        return new
+
     for piece in pieces:
-        added = []
         for row, token in enumerate(piece):
-            if token is not None:
-                ids[row].append(token)
-            text = tokenizer.decode(ids[row]) if token is not None else None
-            added.append(None if text is None else text[len(texts[row]) :])
-            texts[row] = texts[row] if text is None else text
-        yield added
+            ids[row] += [] if token is None else [token]
+        yield [None if token is None else added(row, True) for row, token in enumerate(piece)]
+    last = [added(row, False) or None for row in range(rows)]
+    if any(last):
+        yield last
 
 
 def _prompts(generator, inputs, request, votes):

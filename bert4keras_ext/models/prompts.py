@@ -127,7 +127,7 @@ def _listed(name, rows, graph):
     shape = getattr(rows, "shape", None)
     if shape is None or len(shape) != 2 or name not in _KNOWN and name not in _SHORT:
         return list(rows)
-    return [list(map(int, row)) for row in np.asarray(rows)]
+    return list(np.asarray(rows))
 
 
 def _encoded(texts, graph, tokenizer):

@@ -9,6 +9,7 @@ from bert4keras_ext.generation.processors import MinNewTokens, NoRepeatNgram, Re
 from bert4keras_ext.generation.sampling import GreedySearch, Sampling
 
 METHODS = ("greedy", "beam", "sample")
+LEAST_TEMPERATURE = 1e-6  # below it scores over the temperature leave the range of float32
 
 
 class Request:
@@ -34,7 +35,8 @@ class Request:
         self.no_repeat_ngram = _whole("no_repeat_ngram", no_repeat_ngram or 0, 0)
         self.topk = None if topk is None else _whole("topk", topk, 1)
         self.topp = None if topp is None else _number("topp", topp, 0, 1)
-        self.temperature = _number("temperature", temperature, 0)
+        temperature = _number("temperature", temperature, 0)
+        self.temperature = temperature if temperature >= LEAST_TEMPERATURE else 0.0
         self.length_penalty = _number("length_penalty", length_penalty, -math.inf)
         self.repetition_penalty = _number("repetition_penalty", repetition_penalty, 0)
         self.early_stopping = early_stopping
