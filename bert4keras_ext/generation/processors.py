@@ -32,8 +32,8 @@ class MinNewTokens:
 class RepetitionPenalty:
     """Divides positive scores of tokens that were there already, multiplies negative ones.
 
-    The prompt counts where it is of one piece with what follows (a language model's); that of a
-    UniLM or T5 is another text.
+    The prompt counts where it is of one piece with what follows: a language model's, and what the
+    decoder of a T5 starts from. The source of a UniLM or T5 is another text.
 
     Args:
         penalty: above 1 makes repetitions rarer.

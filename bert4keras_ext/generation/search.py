@@ -113,7 +113,7 @@ class Search:
         """Scores (batch, width, vocabulary) after all processors."""
         generated = Generated(state["tokens"], count, state["prompt"], state["rows"])
         for processor in self.processors:
-            scores = processor(scores, generated)
+            scores = _checked(processor, processor(scores, generated), scores)
         return scores
 
     def tempered(self, scores):
@@ -143,6 +143,19 @@ class Search:
             return scores
         lengths = ops.cast(ops.maximum(lengths, 1), "float32")
         return scores / lengths**self.length_penalty
+
+
+def _checked(processor, found, scores):
+    """What a processor returned, or ValueError where these are no scores of the same tokens."""
+    expected, shape = tuple(scores.shape), getattr(found, "shape", None)
+    if shape is None or len(shape) != 3 or shape[-1] != expected[-1]:
+        name = getattr(processor, "__name__", type(processor).__name__)
+        found = type(found).__name__ if shape is None else f"the shape {tuple(shape)}"
+        raise ValueError(
+            f"the processor {name} expects to return scores of the shape {expected} (batch, "
+            f"width, vocabulary) that it was given; it returned {found}"
+        )
+    return found
 
 
 def for_all_continuations(logits, width):

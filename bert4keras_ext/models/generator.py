@@ -1,5 +1,6 @@
 """The programs that write texts with one model: compiled once, then used for any prompts."""
 
+import keras
 import numpy as np
 from keras import backend, ops
 
@@ -22,6 +23,11 @@ def generator_of(model, cache=True):
 
     It is kept on the model, and goes with it.
     """
+    if not isinstance(model, keras.Model):
+        raise TypeError(
+            "generate expects a model: the builder (return_keras_model=False) or a keras.Model; "
+            f"received {type(model).__name__}"
+        )
     state = cache, tuple(map(id, model.variables)), jit_compile()
     known = vars(model).get("_generator")
     if known is None or known.state != state:
@@ -170,9 +176,9 @@ class Generator:
         return self.graph.tensors[self.graph.ids_of(role)[0]].dtype
 
     def _prompt_of_one_piece(self, prompts, length, votes):
-        """The prompts as processors see them, -1 on the left; none where the source is a text of
-        its own."""
-        if self.graph.is_unilm or self.graph.is_seq2seq or votes is not None:
+        """What processors see before the new tokens, -1 on the left: nothing where the source is a
+        text of its own; of a T5 what its decoder starts from."""
+        if self.graph.is_unilm or votes is not None:
             rows = len(prompts) if votes is None else len(votes)
             return np.full((rows, 1), -1, "int32")
         return padded([p.ids for p in prompts], length, -1, side="left")

@@ -144,9 +144,7 @@ def test_logits_that_are_nan(settings):
     broken = table.numpy()
     broken[7] = np.nan  # what reads it is lost, and so is each logit of token 7
     table.assign(broken)
-    with pytest.raises(
-        ValueError, match=r"NaN or infinite for the rows \[.*1.*\] of the inputs"
-    ):
+    with pytest.raises(ValueError, match=r"NaN or infinite for the rows \[.*1.*\] of the inputs"):
         builder.generate([[5, 6], [7], [4, 4, 4]], **settings)
 
 

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from bert4keras_ext.models import build_transformer_model, stream
+from bert4keras_ext.models import build_transformer_model, generate, stream
 from bert4keras_ext.models.generate import _texts_of
+from tests.models.generation_cases import builder_of
 
 CONFIG = {
     "vocab_size": 30, "hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2,
@@ -58,3 +59,27 @@ def test_the_least_temperatures_are_their_limit(unilm):
     rows = [[2, 5, 3], [2, 3]]
     found = unilm.generate(rows, 4, method="sample", temperature=1e-40, seed=1)
     assert found == unilm.generate(rows, 4)
+
+
+def test_what_a_t5_starts_from_counts_as_text_for_processors():
+    t5 = builder_of("t5.1.1")
+    rows = [([5, 6, 7], [0, 9, 11]), ([8, 6], [0, 9, 11])]
+    for text in t5.generate(rows, max_new_tokens=12, no_repeat_ngram=1):
+        assert not {0, 9, 11} & set(text) and len(set(text)) == len(text)
+
+
+@pytest.mark.parametrize(
+    "processor, message",
+    [
+        (lambda scores, generated: None, "the processor <lambda> .* it returned NoneType"),
+        (lambda scores, generated: scores[..., :3], r"it returned the shape \(.*3\)"),
+    ],
+)
+def test_a_processor_that_returns_no_scores_of_all_tokens(processor, message):
+    with pytest.raises(ValueError, match=message):
+        builder_of("bert-unilm").generate([[5, 6]], max_new_tokens=2, processors=[processor])
+
+
+def test_what_is_no_model():
+    with pytest.raises(TypeError, match="generate expects a model.*received str"):
+        generate("model", [[5, 6]])
