@@ -3,10 +3,17 @@
 import numpy as np
 import pytest
 
-from tests.models.generation_cases import CASES, Steered, builder_of, prompts_of
+from tests.models.generation_cases import Steered, builder_of, prompts_of
 from tests.sweeps import some_of
 
 STEPS = 12
+# What places and masks are told in different ways; what else a model has is seen by greedy search.
+WIDE = (
+    "bert-unilm", "bert-lm", "nezha-unilm", "roformer-lm", "gau_alpha-unilm", "deberta_v2-lm",
+    "modernbert-lm", "xlm_roberta-lm", "gpt2", "t5.1.0", "t5.1.1", "bert-positions",
+    "nezha-positions", "bert-residual", "deberta_v2-residual", "t5.1.1-residual",
+    "bert-hierarchical",
+)  # fmt: skip
 FEW = ("bert-unilm", "t5.1.1")
 
 
@@ -24,7 +31,7 @@ def check_equal(found, wanted):
     np.testing.assert_allclose(found[1], wanted[1], atol=1e-3, rtol=1e-4)
 
 
-@pytest.mark.parametrize("name", some_of(CASES, *FEW))
+@pytest.mark.parametrize("name", some_of(WIDE, *FEW))
 def test_beams(name):
     builder = builder_of(name)
     prompts = prompts_of(builder)
@@ -33,7 +40,7 @@ def test_beams(name):
     assert all(len(set(map(tuple, texts))) == 3 for texts in found[0])
 
 
-@pytest.mark.parametrize("name", some_of(CASES, "modernbert-lm"))
+@pytest.mark.parametrize("name", some_of(WIDE[:8], "bert-unilm"))
 def test_samples(name):
     builder = builder_of(name)
     prompts = prompts_of(builder)
