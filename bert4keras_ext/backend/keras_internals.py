@@ -72,7 +72,8 @@ PRIVATE_NAMES = (
         "checkpoints/keras_weights.py by weights_in_files: Keras' names in .weights.h5",
     ),
     ("keras.src.saving.saving_lib", "H5IOStore", "checkpoints/keras_weights.py, the same"),
-    ("keras.src.ops.symbolic_arguments:SymbolicArguments", "fill_in", "models/graph.py, the same"),
+    ("keras.src.ops.symbolic_arguments:SymbolicArguments", "fill_in", "models/graph.py: values"),
+    ("keras:Variable", "_direct_assign", "backend/rounded.py: assigning within a scope"),
     ("keras.layers:Layer", "_flatten_layers", "all_layers_of and sublayers: layers in layers"),
     ("keras.layers:Flatten()", "_trainable_variables", "layers/parts.py by freezable_weights"),
     ("keras.src.backend.common.tensor_attributes", "get_tensor_attr", "layers/methods.py: marks"),
@@ -274,6 +275,11 @@ def layer_of_input(tensor):
     """The name of the layer whose output a symbolic tensor is: an input's, that of the input."""
     history = getattr(tensor, "_keras_history", None)
     return tensor.name if history is None else history.operation.name
+
+
+def assign_now(variable, value):
+    """Assigns to a variable, also within a StatelessScope, which would only note it."""
+    variable._direct_assign(value)
 
 
 def logits_of(tensor):

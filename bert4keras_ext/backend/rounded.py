@@ -5,6 +5,8 @@ import contextlib
 import keras
 from keras import ops
 
+from bert4keras_ext.backend.keras_internals import assign_now
+
 
 @contextlib.contextmanager
 def weights_rounded_once(layers):
@@ -15,7 +17,6 @@ def weights_rounded_once(layers):
     reads again all weights in every step. The numbers are the same either way.
 
     On other backends than TensorFlow, whose compilers take casts out of loops, it does nothing.
-    Where it does something, no variable can be assigned within it.
 
     Args:
         layers: those that will be called, those inside of them too.
@@ -24,11 +25,18 @@ def weights_rounded_once(layers):
     if keras.backend.backend() != "tensorflow" or not short:
         yield
         return
-    with keras.StatelessScope() as scope:  # in which nothing can be assigned
+    with _Rounded() as scope:
         for variable, dtype in short:
             # Past the constructor, which would turn the value into the variable's dtype again.
             scope.state_mapping[id(variable)] = ops.cast(variable, dtype)
         yield
+
+
+class _Rounded(keras.StatelessScope):
+    """Lends values to some variables; assignments to others happen as they would without it."""
+
+    def add_update(self, update):
+        assign_now(*update)
 
 
 def _short_weights(layers):

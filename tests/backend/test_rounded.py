@@ -67,3 +67,12 @@ def test_weights_are_read_anew_and_lora_is_left_alone():
     wanted = layer(X)
     with weights_rounded_once([layer]):
         np.testing.assert_array_equal(ops.cast(layer(X), "float32"), ops.cast(wanted, "float32"))
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="elsewhere it does nothing")
+def test_variables_can_be_assigned_within():
+    layer, count = Dense(8, dtype="mixed_bfloat16"), keras.Variable(1.0)
+    layer.build((None, 8))
+    with weights_rounded_once([layer]):
+        count.assign_add(2.0)
+    assert float(count.value) == 3

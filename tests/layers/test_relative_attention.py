@@ -84,8 +84,8 @@ def test_a_table_alone_serves_keys_and_values():
 
 def test_vectors_of_pairs():
     table = ops.convert_to_tensor(np.arange(5.0)[:, None])
-    found = vectors_of_pairs(table, np.array([3, 4]), np.arange(6))[..., 0]
-    np.testing.assert_array_equal(found, [[0, 0, 1, 2, 3, 4], [0, 0, 0, 1, 2, 3]])
+    found = vectors_of_pairs(table, np.array([[3, 4]]), np.arange(6)[None])[..., 0]
+    np.testing.assert_array_equal(found, [[[0, 0, 1, 2, 3, 4], [0, 0, 0, 1, 2, 3]]])
 
 
 def test_more_queries_than_keys_is_an_error():
