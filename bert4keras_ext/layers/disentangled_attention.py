@@ -131,10 +131,12 @@ class DisentangledAttention(MultiHeadAttention):
         )  # fmt: skip
 
     def _check_table(self, shape, dim):
-        if shape != (2 * self.span, dim):
+        expected = (2 * self.span, dim)
+        known = len(shape) == 2 and all(n in (None, m) for n, m in zip(shape, expected))
+        if not known:
             raise ValueError(
                 f"relative_embeddings expects the shape (2 * span, dim of the queries) = "
-                f"{(2 * self.span, dim)}, received {shape}"
+                f"{expected}, received {shape}"
             )
 
     @property
