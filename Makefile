@@ -29,7 +29,7 @@ demo: $(VENV)/.demo
 	$(BIN)/python examples/quickstart.py
 
 test: $(VENV)/.test
-	@echo "== Running the tests but the exhaustive ones (about 12 minutes on two CPU cores)"
+	@echo "== Running the tests but the exhaustive ones (a quarter of an hour or more on two CPU cores)"
 	$(PYTEST) -m "not exhaustive"
 
 test-exhaustive: $(VENV)/.test
