@@ -156,7 +156,7 @@ def test_nan_of_one_row_is_told_by_its_number():
     broken[40] = np.nan
     table.assign(broken)
     rows = [([5, 6], [0, 1]), ([5, 6, 7], [0, 1, 2]), ([8], [40])]
-    with pytest.raises(ValueError, match=r"NaN for the rows \[2\] of the inputs"):
+    with pytest.raises(ValueError, match=r"NaN or infinite for the rows \[2\] of the inputs"):
         builder.generate(rows, max_new_tokens=3)
 
 
