@@ -3,13 +3,18 @@
 Which one, the flags tell; see flags.py.
 """
 
+import json
 from pathlib import Path
 
 import checks
 import flags
+import keras
+import reports
+from keras import ops
 
+from bert4keras_ext.checkpoints import save_checkpoint
 from bert4keras_ext.models import build_transformer_model
-from bert4keras_ext.tokenizers import Tokenizer, load_vocab
+from bert4keras_ext.tokenizers import Tokenizer, load_vocab, save_vocab
 
 TINY_BERT = {  # of --smoke
     "hidden_size": 16,
@@ -59,6 +64,33 @@ def language_model(args, texts, **options):
         base_model(args, texts)  # refuses weights in which more than the head is missing
     options = {"with_mlm": "linear", "ignore_invalid_weights": True, **options}
     return base_model(args, texts, simplified=True, **options)
+
+
+def masked_language_model(args, texts):
+    """(builder, model, tokenizer): the model gives the logits of some places of each row.
+
+    It takes ids, segments, and the places (batch, number). The head costs more than a layer: it is
+    applied to these alone. Where the checkpoint has none it starts at random, tied to the word
+    table.
+    """
+    transformer, tokenizer = language_model(args, texts)
+    states = transformer.model.get_layer("MLM-Dense").input
+    places = keras.Input((None,), dtype="int32", name="Input-Places")
+    logits = transformer.apply_mlm(ops.take_along_axis(states, places[..., None], axis=1))
+    return transformer, keras.Model([*transformer.model.inputs, places], logits), tokenizer
+
+
+def save_folder(args, transformer, tokenizer):
+    """Writes config.json, vocab.txt and model.safetensors, as Hugging Face has them: what --config
+    takes, and `transformers`."""
+    config = TINY_BERT | {"max_position": args.maxlen}
+    if not is_tiny(args):
+        path, _ = _model_files(args)
+        path = path / "config.json" if path.is_dir() else path
+        config = json.loads(path.read_text(encoding="utf-8"))
+    reports.write_json(args.out / "config.json", {**config, "vocab_size": tokenizer.vocab_size})
+    save_vocab(args.out / "vocab.txt", tokenizer._token_dict)
+    save_checkpoint(transformer, args.out / "model.safetensors", format="huggingface")
 
 
 def character_vocabulary(texts):

@@ -1,7 +1,6 @@
 """T5-PEGASUS' pre-training: from a text to the sentences that say best what the others say.
 
-Data: a folder with dev.txt and any number of other .txt files, one text a line. They are read as
-they are needed, so that they may be larger than memory.
+Data: a folder with dev.txt and any number of other .txt files, one text a line (../corpus.py).
 
 Published, on 30 GB of text: base (275 million weights) loss 2.97, small (95 million) 3.40.
 Ours: see README.md.
@@ -17,10 +16,9 @@ Source: article 8209, T5-PEGASUS.
 
 # ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
 
-import bisect
 from collections import Counter
 from contextlib import closing
-from itertools import accumulate, islice
+from itertools import islice
 
 import generation_flags
 from generation_flags import checks, flags, program
@@ -46,50 +44,17 @@ def read_arguments():
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = program.start(read_arguments)
 
+import corpus
 import finetuning
 import numpy as np
 import reports
-import sample_texts
 from checks import clear_errors
 from small_t5 import crossentropy, new_t5, save_t5
 
-from bert4keras_ext.data import PseudoSummaryGenerator, TextFile, summary_chunks
+from bert4keras_ext.data import PseudoSummaryGenerator, summary_chunks
 from bert4keras_ext.training import KeepBest
 
 # ---- data -----------------------------------------------------------------------------------
-
-
-class Corpus:
-    """The lines of several files as one sequence; none is held in memory."""
-
-    def __init__(self, paths, limit=None):
-        self.files = [TextFile(path, encoding="utf-8", indexable=True) for path in paths]
-        self.ends = list(accumulate(map(len, self.files)))
-        self.size = min(self.ends[-1], limit or self.ends[-1])
-
-    def __len__(self):
-        return self.size
-
-    def __getitem__(self, place):
-        if not 0 <= place < self.size:
-            raise IndexError(place)
-        number = bisect.bisect_right(self.ends, place)
-        return self.files[number][place - self.ends[number]].strip()
-
-    def close(self):
-        for file in self.files:
-            file.close()
-
-
-def open_corpora(args):
-    """(train, dev): sequences of texts."""
-    dev = checks.find_file(args.data, ["dev.txt"])
-    train = sorted(path for path in args.data.glob("*.txt") if path != dev)
-    if not train:
-        raise FileNotFoundError(f"no .txt file but dev.txt in {args.data}: put texts there")
-    for path in (dev, *train):
-        checks.check_text(path)
-    return Corpus(train, args.limit), Corpus([dev], args.limit)
 
 
 class PseudoSummaries(PseudoSummaryGenerator):
@@ -134,14 +99,6 @@ def frequency_loss(train, dev):
 # ---- fit ------------------------------------------------------------------------------------
 
 
-def write_samples(folder):
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, number in (("train", 64), ("dev", 16)):
-        lines = ("".join(row["abst"] for row in sample_texts.make_titles(5, seed))
-                 for seed in range(number, 2 * number))  # fmt: skip
-        (folder / f"{name}.txt").write_text("\n".join(lines), encoding="utf-8")
-
-
 def write_report(args, transformer, tokenizer, run, best, baseline):
     """What title_csl_t5.py starts from, results.json and curve.png."""
     save_t5(args, transformer, tokenizer)
@@ -160,9 +117,9 @@ def write_report(args, transformer, tokenizer, run, best, baseline):
 
 
 def main(args):
-    finetuning.prepare(args, write_samples)
+    finetuning.prepare(args, corpus.write_samples)
     with clear_errors():
-        texts, dev_texts = open_corpora(args)
+        texts, dev_texts = corpus.open_corpora(args)
     with closing(texts), closing(dev_texts):
         pretrain(args, texts, dev_texts)
 

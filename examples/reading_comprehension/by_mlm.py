@@ -48,7 +48,6 @@ import pretrained
 import reading
 import sample_questions
 from checks import clear_errors
-from keras import ops
 
 from bert4keras_ext.data import BucketedGenerator, sequence_padding, softmax
 from bert4keras_ext.training import KeepBest
@@ -83,22 +82,6 @@ class Slots(BucketedGenerator):
         ids = self.pad([row + masks for row in rows])
         segments = self.pad([[0] * len(row) + [1] * count for row in rows])
         return [ids, segments, np.array([range(len(row), len(row) + count) for row in rows])]
-
-
-# ---- model ----------------------------------------------------------------------------------
-
-
-def slot_model(args, texts):
-    """(model that gives the logits of the slots, tokenizer)"""
-    # An encoder often comes without the head, which then starts at random, tied to the word table.
-    transformer, tokenizer = pretrained.base_model(
-        args, texts, simplified=True, with_mlm="linear", ignore_invalid_weights=True
-    )
-    states = transformer.model.get_layer("MLM-Dense").input
-    places = keras.Input((None,), dtype="int32", name="Input-Slots")
-    # The head costs more than a layer: it is applied to the slots alone.
-    logits = transformer.apply_mlm(ops.take_along_axis(states, places[..., None], axis=1))
-    return keras.Model([*transformer.model.inputs, places], logits), tokenizer
 
 
 # ---- evaluation -----------------------------------------------------------------------------
@@ -142,7 +125,7 @@ def main(args):
     with clear_errors():
         train, dev = passages.load_splits(args)
         rows, dev_rows = reading.flat(train), reading.flat(dev)
-        model, tokenizer = slot_model(args, passages.texts_of(rows))
+        _, model, tokenizer = pretrained.masked_language_model(args, passages.texts_of(rows))
     batches = Slots(rows, tokenizer, args)
     guesses = passages.random_spans(rows, dev_rows)
 
