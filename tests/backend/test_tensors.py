@@ -4,7 +4,12 @@ import keras
 import numpy as np
 import pytest
 
-from bert4keras_ext.backend.tensors import divisible_temporal_padding, flatten, pool1d
+from bert4keras_ext.backend.tensors import (
+    divisible_temporal_padding,
+    flatten,
+    pool1d,
+    swapped,
+)
 from tests.shared import oracle
 
 RECORDED = dict(np.load(oracle("bert4keras") / "backend.npz"))
@@ -77,3 +82,35 @@ def test_lengths_known_only_in_the_graph(jit):
     np.testing.assert_array_equal(padded(X), RECORDED["divpad/out"])
     flat = tf.function(lambda x: flatten(x, 0, 2), [spec], jit_compile=jit)
     np.testing.assert_array_equal(flat(X), X.reshape(10, 4))
+
+
+# ---- axes in each other's place ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("m, n", [(1, 5), (5, 1), (1, 1), (3, 4), (8, 12), (12, 3), (9, 10)])
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_swapped_is_transpose(m, n, dtype):
+    x = keras.ops.cast(np.random.default_rng(0).normal(size=(2, m, n, 4)), dtype)
+    wanted = np.swapaxes(keras.ops.convert_to_numpy(x), 1, 2)
+    np.testing.assert_array_equal(swapped(x), wanted)
+
+    import tensorflow as tf
+
+    for open_axes in ((0,), (0, 1), (0, 2), (0, 1, 2)):
+        shape = [None if axis in open_axes else size for axis, size in enumerate(x.shape)]
+        for jit in (False, True):
+            spec = [tf.TensorSpec(shape, dtype)]
+            compiled = tf.function(swapped, input_signature=spec, jit_compile=jit)
+            np.testing.assert_array_equal(compiled(x), wanted)
+
+
+def test_swapped_has_a_gradient():
+    import tensorflow as tf
+
+    x = tf.random.stateless_normal((2, 3, 4, 5), [1, 2])
+    weights = tf.random.stateless_normal((2, 4, 3, 5), [3, 4])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = tf.reduce_sum(weights * swapped(x) ** 2)
+    wanted = 2 * np.swapaxes(weights, 1, 2) * x.numpy()
+    np.testing.assert_allclose(tf.convert_to_tensor(tape.gradient(value, x)), wanted, rtol=1e-6)

@@ -10,6 +10,7 @@ import pytest
 from running import ROOT
 
 sys.path += [str(ROOT / "examples"), str(ROOT / "examples" / "generation")]
+import corpus
 import csl
 import labelled_pairs
 import labelled_texts
@@ -183,10 +184,10 @@ def test_lines_of_several_files(tmp_path):
     for name, lines in (("a", "一\n二\n"), ("b", "三"), ("c", "四\n五\n六\n")):
         (tmp_path / f"{name}.txt").write_text(lines, encoding="utf-8")
     paths = sorted(tmp_path.glob("*.txt"))
-    with closing(t5_pegasus_pretrain.Corpus(paths)) as corpus:
-        assert [corpus[place] for place in range(6)] == list("一二三四五六") == list(corpus)
-    with closing(t5_pegasus_pretrain.Corpus(paths, limit=4)) as corpus:
-        assert list(corpus) == list("一二三四")
+    with closing(corpus.Corpus(paths)) as rows:
+        assert [rows[place] for place in range(6)] == list("一二三四五六") == list(rows)
+    with closing(corpus.Corpus(paths, limit=4)) as rows:
+        assert list(rows) == list("一二三四")
 
 
 def test_epochs_of_pretraining_have_a_number_of_steps(args, tokenizer):

@@ -19,7 +19,7 @@ import program
 
 SCRIPTS = [
     "quickstart.py", "custom_layers.py", "optimizers_compared.py", "clue/tnews.py", "clue/afqmc.py",
-    "generation/title_csl.py", "generation/t5_pegasus_pretrain.py",
+    "generation/title_csl.py", "generation/t5_pegasus_pretrain.py", "pretraining/mlm.py",
 ]  # fmt: skip
 NAMES = {signal.SIGINT: "SIGINT", signal.SIGTERM: "SIGTERM", signal.SIGHUP: "SIGHUP"}
 
