@@ -7,16 +7,9 @@ from bert4keras_ext.backend.masking import attention_normalize, restricted
 from bert4keras_ext.backend.positions import apply_rotary_position_embeddings
 from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
+from bert4keras_ext.backend.tensors import swapped
 from bert4keras_ext.layers.base import Layer
-from bert4keras_ext.layers.cache import (
-    averages,
-    in_form_of,
-    pairs_of,
-    places_of,
-    products,
-    readable_in,
-    write_to_cache,
-)
+from bert4keras_ext.layers.cache import readable, write_to_cache
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
 from bert4keras_ext.layers.relative_attention import relative_context, relative_scores
@@ -122,11 +115,11 @@ class MultiHeadAttention(Layer):
         key_rotary: the same for K, where keys stand at other places than queries.
         value_rotary: the same for V; None does not turn it.
         relative_values: r of the output, (..., head_size); None is ``relative_embeddings``.
-        cache, cache_index: what decoding token by token keeps: a pair of ``cache.empty_cache``, or
-            a list of pairs, and the place in the last of them of the first query, an int tensor.
-            The queries' own keys and values are written there; without an index none are (the
-            encoder's, in cross-attention). Masks and biases then count the places of the cache as
-            keys, ``rotary`` those of the queries.
+        cache, cache_index: what decoding token by token keeps: the pair of ``cache.empty_cache``,
+            and the place in it of the first query, an int tensor. The queries' own keys and values
+            are written there; without an index none are (the encoder's, in cross-attention).
+            Masks and biases then count the places of the cache as keys, ``rotary`` those of the
+            queries.
         visible_places: bool (batch or 1, query, places): which places of the cache each query looks
             at; None is all up to its own, or without an index all.
         position_ids, key_position_ids: (batch or 1, query) and (batch or 1, places), where the
@@ -253,14 +246,12 @@ class MultiHeadAttention(Layer):
         value = key if value is None else value
         keys = self.keys(key, rotary if key_rotary is None else key_rotary)
         values = self.values(value, value_rotary)
-        scores = self._scores(
-            self.queries(query, rotary), [keys], position_bias, relative_embeddings
-        )
+        scores = self._scores(self.queries(query, rotary), keys, position_bias, relative_embeddings)
         biased = scores if residual_scores is None else scores + residual_scores
         weights = attention_normalize(biased, allowed, self.normalization, attention_bias, training)
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
-        outputs = self.o(self._averages(weights, [values], relative_values))
+        outputs = self.o(self._averages(weights, values, relative_values))
         return self._outputs(outputs, scores, (keys, values) if return_cache else None)
 
     def _outputs(self, outputs, scores, cache):
@@ -271,7 +262,7 @@ class MultiHeadAttention(Layer):
     def attention_scores(self, query, key, rotary=None, key_rotary=None):
         """Scaled scores of contents, without biases: (batch, heads, query, key)."""
         key_rotary = rotary if key_rotary is None else key_rotary
-        return self._scores(self.queries(query, rotary), [self.keys(key, key_rotary)])
+        return self._scores(self.queries(query, rotary), self.keys(key, key_rotary))
 
     @property
     def scale(self):
@@ -297,8 +288,9 @@ class MultiHeadAttention(Layer):
         return value if rotary is None else rotate(value, rotary)
 
     def _scores(self, query, keys, position_bias=None, relative_embeddings=None, ids=(None, None)):
-        """Scaled scores: (batch, heads, query, key) for the keys of a list, joined."""
-        scores = products(query, keys)
+        """Scaled scores: (batch, heads, query, key)."""
+        # TensorFlow transposes within the product.
+        scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
         if relative_embeddings is not None:
             relative = ops.cast(relative_embeddings, query.dtype)
             scores = scores + relative_scores(query, relative, ops.shape(scores)[-1], *ids)
@@ -309,11 +301,11 @@ class MultiHeadAttention(Layer):
 
     def _averages(self, weights, values, relative_values=None, ids=(None, None)):
         """Averages of the values, heads joined: (batch, query, heads * head_size)."""
-        context = averages(weights, values)  # (batch, heads, query, size)
+        context = ops.matmul(weights, values)  # (batch, heads, query, size)
         if relative_values is not None:
             relative_values = ops.cast(relative_values, weights.dtype)
             context = context + relative_context(weights, relative_values, *ids)
-        context = ops.transpose(context, (0, 2, 1, 3))
+        context = swapped(context)
         length = ops.shape(context)[1]
         return ops.reshape(context, (-1, length, self.heads * self.head_size))
 
@@ -322,24 +314,22 @@ class MultiHeadAttention(Layer):
         position_bias, relative_embeddings, rotary, value_rotary, relative_values, ids,
     ):  # fmt: skip
         """Attention of a few queries to all that is in the cache, and with an index themselves."""
-        pairs, length = pairs_of(cache), ops.shape(query)[1]
+        length, total = ops.shape(query)[1], ops.shape(cache[0])[2]
         if index is not None:
             own = self.keys(query, rotary), self.values(query, value_rotary)
-            pairs[-1] = write_to_cache(pairs[-1], *own, index)
-            places = readable_in(pairs, length, index) if places is None else places
+            cache = write_to_cache(cache, *own, index)
+            places = readable(length, total, index) if places is None else places
         queries = self.queries(query, rotary)
-        keys, values = ([ops.cast(x, queries.dtype) for x in part] for part in zip(*pairs))
+        keys, values = (ops.cast(x, queries.dtype) for x in cache)
         if ids[0] is None and index is not None:  # the places are the positions
-            total = sum(ops.shape(key)[2] for key in keys)
-            before = total - ops.shape(keys[-1])[2]
-            ids = (before + index + ops.arange(length))[None], ops.arange(total)[None]
+            ids = (index + ops.arange(length))[None], ops.arange(total)[None]
         scores = self._scores(queries, keys, position_bias, relative_embeddings, ids)
         biased = scores if residual_scores is None else scores + residual_scores
         if places is not None:
             attention_bias = restricted(attention_bias, places, len(scores.shape))
         weights = attention_normalize(biased, allowed, self.normalization, attention_bias, False)
         outputs = self.o(self._averages(weights, values, relative_values, ids))
-        return self._outputs(outputs, scores, in_form_of(cache, pairs))
+        return self._outputs(outputs, scores, cache)
 
     def split_heads(self, x):
         """(batch, length, heads * size) -> (batch, length, heads, size)."""
@@ -347,7 +337,7 @@ class MultiHeadAttention(Layer):
 
     def by_head(self, x):
         """(batch, length, heads * size) -> (batch, heads, length, size)."""
-        return ops.transpose(self.split_heads(x), (0, 2, 1, 3))
+        return swapped(self.split_heads(x))
 
     def compute_mask(self, query, previous_mask=None):
         if isinstance(query, (list, tuple)) and previous_mask is not None:
@@ -361,7 +351,7 @@ class MultiHeadAttention(Layer):
             query_shape, key_shape, _ = three_inputs(query_shape)
         outputs = [(*query_shape[:-1], self.out_dim)]
         if self.return_attention_scores:
-            length = places_of(cache_shape) if cache_shape else (key_shape or query_shape)[1]
+            length = cache_shape[0][2] if cache_shape else (key_shape or query_shape)[1]
             outputs.append((query_shape[0], self.heads, query_shape[1], length))
         if cache_shape:
             outputs.append(cache_shape)

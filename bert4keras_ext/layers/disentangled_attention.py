@@ -7,7 +7,6 @@ from bert4keras_ext.backend.positions import log_bucket_table, log_buckets
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.attention import MultiHeadAttention
 from bert4keras_ext.layers.base import Layer
-from bert4keras_ext.layers.cache import joined, products
 from bert4keras_ext.layers.dropout import Dropout
 
 TERMS = ("c2p", "p2c")
@@ -151,20 +150,19 @@ class DisentangledAttention(MultiHeadAttention):
 
     def _scores(self, query, keys, position_bias=None, relative_embeddings=None, ids=(None, None)):
         table, query_ids, key_ids = relative_embeddings or (None, None, None)
-        scores = products(query, keys)
+        scores = ops.matmul(query, ops.transpose(keys, (0, 1, 3, 2)))
         if table is None:
             return scores
-        key = joined(keys)
         if query_ids is None:
             query_ids, key_ids = ids
         rows = None if query_ids is None else self._rows_of_pairs(query_ids, key_ids)
         if "c2p" in self.terms:
             vectors = self._vectors(table, self.position_k or self.k)
-            scores = scores + self._positional(query, vectors, ops.shape(key)[2], 1, rows)
+            scores = scores + self._positional(query, vectors, ops.shape(keys)[2], 1, rows)
         if "p2c" in self.terms:
             vectors = self._vectors(table, self.position_q or self.q) * self.scale
             rows = None if rows is None else ops.transpose(rows, (0, 2, 1))
-            of_keys = self._positional(key, vectors, ops.shape(query)[2], -1, rows)
+            of_keys = self._positional(keys, vectors, ops.shape(query)[2], -1, rows)
             scores = scores + ops.transpose(of_keys, (0, 1, 3, 2))
         return scores
 

@@ -9,15 +9,7 @@ from bert4keras_ext.backend.recompute import recompute_grad
 from bert4keras_ext.backend.registration import register
 from bert4keras_ext.layers.attention import mask_of_keys, rotate, three_inputs, three_masks
 from bert4keras_ext.layers.base import Layer
-from bert4keras_ext.layers.cache import (
-    averages,
-    in_form_of,
-    pairs_of,
-    places_of,
-    products,
-    readable_in,
-    write_to_cache,
-)
+from bert4keras_ext.layers.cache import readable, write_to_cache
 from bert4keras_ext.layers.dense import Dense
 from bert4keras_ext.layers.dropout import Dropout
 from bert4keras_ext.layers.normalization import ScaleOffset
@@ -169,35 +161,30 @@ class GatedAttentionUnit(Layer):
             query, key, value = three_inputs(query)
         u, q, k, v = self.project(query, key, value, training)
         q, own = self._queries(q, rotary), (self._keys(k, rotary, key_rotary), v[:, None])
-        pairs = [own]
         if cache is not None:
             allowed = mask_of_keys(query, query, None, *masks[1:])
-            pairs, visible_places = self._read(cache, own, cache_index, visible_places)
+            own, visible_places = self._read(cache, own, cache_index, visible_places)
             attention_bias = restricted(attention_bias, visible_places, 4)
         else:
             allowed = mask_of_keys(key, value, *masks)
-        keys, values = ([ops.cast(x, q.dtype) for x in part] for part in zip(*pairs))
+        keys, values = (ops.cast(x, q.dtype) for x in own)
         scores = self._biased_scores(q, keys, position_bias)
         biased = scores if residual_scores is None else scores + residual_scores
         # (bert4keras masks with the queries' mask in the cross form as well, where it cannot fit.)
         weights = attention_normalize(biased, allowed, self.normalization, attention_bias, training)
         if self.attention_dropout:
             weights = self.dropout(weights, training=training)
-        outputs = [self.o_dense(u * averages(weights, values)[:, 0])]
+        outputs = [self.o_dense(u * ops.matmul(weights, values)[:, 0])]
         outputs += [scores] if self.return_attention_scores else []
-        if cache is not None:
-            outputs.append(in_form_of(cache, pairs))
-        elif return_cache:
-            outputs.append(own)
+        outputs += [own] if cache is not None or return_cache else []
         return tuple(outputs) if len(outputs) > 1 else outputs[0]
 
     def _read(self, cache, own, index, places):
-        """The pairs of a cache with the queries' own, and which places each query looks at."""
-        pairs = pairs_of(cache)
-        pairs[-1] = write_to_cache(pairs[-1], *own, index)
+        """The cache with the queries' own, and which places each query looks at."""
+        cache = write_to_cache(cache, *own, index)
         if places is None:
-            places = readable_in(pairs, ops.shape(own[0])[2], index)
-        return pairs, places
+            places = readable(ops.shape(own[0])[2], ops.shape(cache[0])[2], index)
+        return cache, places
 
     def project(self, query, key=None, value=None, training=None):
         """(U, Q, K, V) from the inputs."""
@@ -223,7 +210,7 @@ class GatedAttentionUnit(Layer):
 
     def attention_scores(self, q, k, position_bias=None, rotary=None, key_rotary=None):
         """Scaled scores, with an axis for the only head: (batch, 1, query, key)."""
-        keys = [self._keys(k, rotary, key_rotary)]
+        keys = self._keys(k, rotary, key_rotary)
         return self._biased_scores(self._queries(q, rotary), keys, position_bias)
 
     def _queries(self, q, rotary):
@@ -240,7 +227,7 @@ class GatedAttentionUnit(Layer):
         return rotate(k, rotary if key_rotary is None else key_rotary)[:, None]
 
     def _biased_scores(self, queries, keys, position_bias=None):
-        scores = products(queries, keys)
+        scores = ops.matmul(queries, ops.transpose(keys, (0, 1, 3, 2)))
         if position_bias is None:
             return scores
         position_bias = ops.cast(position_bias, scores.dtype)
@@ -258,7 +245,7 @@ class GatedAttentionUnit(Layer):
             query_shape, key_shape, _ = three_inputs(query_shape)
         outputs = [tuple(query_shape)]
         if self.return_attention_scores:
-            length = places_of(cache_shape) if cache_shape else (key_shape or query_shape)[1]
+            length = cache_shape[0][2] if cache_shape else (key_shape or query_shape)[1]
             outputs.append((query_shape[0], 1, query_shape[1], length))
         if cache_shape:
             outputs.append(cache_shape)

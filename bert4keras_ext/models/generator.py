@@ -93,8 +93,8 @@ class Generator:
 
         def write(arrays, until):
             tokens = arrays["tokens"]
-            logits, fixed = self.prefill(arrays)
-            caches = engine.empty_cache(fixed, ops.shape(tokens)[2], search.width)
+            logits, prompt = self.prefill(arrays)
+            fixed, caches = engine.room_for(prompt, ops.shape(tokens)[2], search.width)
             step = self._step(fixed, search.width)
             if votes:
                 voting = Votes(arrays["group"], ops.shape(tokens)[0], request.end_ids)
@@ -109,7 +109,7 @@ class Generator:
         return program
 
     def prefill(self, arrays):
-        """(logits of the first new token, fixed), from what ``arrays_of`` gave."""
+        """(logits of the first new token, the prompt), from what ``arrays_of`` gave."""
         names = {name: i for i, name in self.graph.roles.items()}
         inputs = {names[name]: x for name, x in arrays["inputs"].items()}
         return self.engine.prefill(inputs, arrays["lengths"], arrays.get("source_lengths"))

@@ -1,9 +1,9 @@
 """A language model run a few tokens at a time: the prompt once, then only what is new.
 
 ``prefill`` calls the layers of a functional model on the whole prompt, and keeps the keys and
-values of each attention. ``step`` calls the same layers on the newest tokens alone. Layers that
-know places are called by their rules (models/step_rules.py), all others as they always are: there
-is no second description of any model.
+values of each attention. ``room_for`` puts room for new tokens behind them. ``step`` calls the same
+layers on the newest tokens alone. Layers that know places are called by their rules
+(models/step_rules.py), all others as they always are: there is no second description of any model.
 
 Several continuations of a row (beams, samples) stand side by side as "width" of the newest tokens,
 and share the prompt's keys. What each of them may look at among the new ones is a table of bools,
@@ -109,28 +109,42 @@ class Incremental:
             lengths: int32 (batch,), of the prompts; source_lengths: of what the encoder reads.
 
         Returns:
-            (logits of the next token (batch, 1, vocabulary), fixed): ``fixed`` is what all steps
-            read and none changes.
+            (logits of the next token (batch, 1, vocabulary), prompt): what ``room_for`` takes.
         """
         run = Prefill(self, inputs, lengths, source_lengths)
         logits = run.logits()
         return logits, {
             "kept": run.kept_of_calls,
+            "pairs": run.pairs,
             "constants": {str(i): run.values[x] for i, x in enumerate(self.constants)},
             "lengths": lengths,
             "next": run.next_of_inputs(),
             "prompt": run.prompt_positions(),
         }
 
-    def empty_cache(self, fixed, capacity, width):
-        """What steps change, for so many new tokens of so many continuations of each row."""
-        batch, places = ops.shape(fixed["lengths"])[0], capacity * width
-        pairs = {}
-        for call in self.calls:
-            kept = fixed["kept"].get(str(call.index), {})
-            if "keys" in kept and not self.reads_source(call):
-                pairs[str(call.index)] = tuple(_room(kept[x], places) for x in ("keys", "values"))
-        return {"visible": ops.zeros((batch, width, places), "bool"), "pairs": pairs}
+    def room_for(self, prompt, capacity, width):
+        """(fixed, cache): what all steps read, and what they change.
+
+        Args:
+            prompt: of prefill.
+            capacity: new tokens, at most; width: continuations of each row.
+        """
+        batch, places = ops.shape(prompt["lengths"])[0], capacity * width
+        grows = {i: self.calls[int(i)] for i in prompt["pairs"]}
+        grows = {i for i, call in grows.items() if not self.reads_source(call)}
+        own, source = {}, {}
+        for i, pair in prompt["pairs"].items():
+            if i in grows:
+                own[i] = tuple(with_room(x, places) for x in pair)
+            else:
+                source[i] = pair
+        fixed = {k: x for k, x in prompt.items() if k != "pairs"} | {"source_pairs": source}
+        return fixed, {"visible": ops.zeros((batch, width, places), "bool"), "pairs": own}
+
+    def more_room(self, cache):
+        """The cache with room for as many new tokens again."""
+        places = ops.shape(cache["visible"])[2]
+        return keras.tree.map_structure(lambda x: with_room(x, places), cache)
 
     def reads_source(self, call):
         """Whether an attention looks at what the encoder gave (cross-attention)."""
@@ -148,7 +162,7 @@ class Incremental:
             parents: int32 (batch, width): which continuation each of them goes on; None where all
                 stay in their places.
             count: how many new tokens were read before.
-            fixed, cache: of prefill; width: as there.
+            fixed, cache: of room_for; width: as there.
 
         Returns:
             (logits (batch, width, vocabulary), cache).
@@ -158,9 +172,11 @@ class Incremental:
         return logits, {"visible": run.visible, "pairs": run.pairs}
 
 
-def _room(like, places):
-    batch, heads, _, size = ops.shape(like)
-    return ops.zeros((batch, heads, places, size), dtype=like.dtype)
+def with_room(x, places):
+    """``x`` with so many more places of zeros, or False, along axis 2."""
+    padding = [[0, 0]] * len(x.shape)
+    padding[2] = [0, places]
+    return ops.pad(x, padding)
 
 
 def check_looks_back_only(model):

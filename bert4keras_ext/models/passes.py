@@ -39,27 +39,45 @@ class Pass:
 class Prefill(Pass):
     """The pass over the prompts. Rules find here:
 
-    keep(call, {name: tensor}): for the steps; real_of(call, cross): which places of the keys are
-    no filling; at_last(x): (batch, length, ...) -> (batch, 1, ...), the prompt's last token.
+    keep(call, {name: tensor}): for the steps; keep_pair(call, pair): an attention's keys and
+    values, which steps find as ``cache`` (or ``source_pair``); real_of(call, cross): which places
+    of the keys are no filling; at_last(x): (batch, length, ...) -> (batch, 1, ...), the prompt's
+    last token.
     """
 
     def __init__(self, model, inputs, lengths, source_lengths):
         super().__init__(model)
         self.values.update(inputs)
         self.lengths, self.source_lengths = lengths, source_lengths
-        self.kept_of_calls = {}
+        self.kept_of_calls, self.pairs = {}, {}
+        self.real, self.joined = {}, {}  # masks: by role, by pairs of others
         self.last = {}  # id of a tensor -> its last token
 
     def keep(self, call, tensors):
         self.kept_of_calls[str(call.index)] = tensors
+
+    def keep_pair(self, call, pair):
+        self.pairs[str(call.index)] = tuple(pair)
 
     def real_of(self, call, cross):
         is_of_source = self.graph.is_seq2seq and (cross or not self.is_varying(call))
         if not is_of_source and (cross or not self.is_varying(call)):
             return None  # of the user's own inputs
         role, lengths = ("source", self.source_lengths) if is_of_source else ("token", self.lengths)
-        length = ops.shape(self.values[self.graph.ids_of(role)[0]])[1]
-        return ops.arange(length)[None] < lengths[:, None]
+        if role not in self.real:
+            length = ops.shape(self.values[self.graph.ids_of(role)[0]])[1]
+            self.real[role] = ops.arange(length)[None] < lengths[:, None]
+        return self.real[role]
+
+    def both(self, mask, other):
+        """Where both masks are True. Layers that ask for the same get one tensor, from which the
+        steps then make one mask for all layers."""
+        if mask is None or other is None:
+            return other if mask is None else mask
+        key = id(mask), id(other)
+        if key not in self.joined:
+            self.joined[key] = mask, other, ops.logical_and(mask, other)  # (ids stay taken)
+        return self.joined[key][-1]
 
     def at_last(self, x):
         index = (self.lengths - 1)[:, None]
@@ -107,9 +125,10 @@ class Prefill(Pass):
 class Step(Pass):
     """The pass over the newest tokens. Rules find here:
 
-    kept(call): what the prompt left; positions, key_positions: (batch or 1, width) and (batch or
-    1, keys) as the model counts them; places, key_places: as they stand in the text; visible: bool
-    (batch, width, new places); with_new(mask): a mask of the prompt's places made one of all keys.
+    kept(call): what the prompt left; cache(call), cache_index: of an attention; positions,
+    key_positions: (batch or 1, width) and (batch or 1, keys) as the model counts them; places,
+    key_places: as they stand in the text; visible: bool (batch, width, new places);
+    with_new(mask): a mask of the prompt's places made one of all keys.
     """
 
     def __init__(self, model, tokens, parents, count, fixed, cache, width):
@@ -117,7 +136,7 @@ class Step(Pass):
         tokens = ops.reshape(tokens, (-1, width))  # says the width to the compiler
         self.fixed, self.pairs = fixed, dict(cache["pairs"])
         self.count, self.width = count, width
-        self.index = count * self.width
+        self.index = count * self.width  # among the new places
         self.visible = self._visible(parents, cache["visible"])
         self._set_places()
         self.values.update({x: fixed["constants"][str(i)] for i, x in enumerate(model.constants)})
@@ -135,6 +154,7 @@ class Step(Pass):
         batch = ops.shape(lengths)[0]
         new = ops.arange(ops.shape(self.visible)[2]) // self.width
         length = ops.shape(prompt)[1]
+        self.cache_index = length + self.index
         self.places = self._row(lengths[:, None] + self.count)
         self.key_places = self._keys(ops.arange(length)[None], lengths[:, None] + new[None], batch)
         start = lengths[:, None]
@@ -168,6 +188,9 @@ class Step(Pass):
 
     def cache(self, call):
         return self.pairs[str(call.index)]
+
+    def source_pair(self, call):
+        return self.fixed["source_pairs"][str(call.index)]
 
     def replace_cache(self, call, pair):
         self.pairs[str(call.index)] = tuple(pair)

@@ -97,8 +97,7 @@ def _mask_of_prompt(run, call, arguments):
     carried = mask_of_keys(key, value, *masks)
     if carried is None:
         carried = keras_mask(query if key is None else key)
-    real = run.real_of(call, key is not None)
-    return carried if real is None else real if carried is None else ops.logical_and(carried, real)
+    return run.both(carried, run.real_of(call, key is not None))
 
 
 def _attention_prefill(run, call, arguments):
@@ -112,24 +111,26 @@ def _attention_prefill(run, call, arguments):
     if mask is None:
         batch, _, length, _ = ops.shape(cache[0])
         mask = ops.ones((batch, length), "bool")
-    run.keep(call, {"keys": cache[0], "values": cache[1], "mask": mask})
+    run.keep(call, {"mask": mask})
+    run.keep_pair(call, cache)
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 
 def _attention_step(run, call, arguments):
     query, key, _, others = _inputs_of(arguments)
-    kept = run.kept(call)
-    prompt, mask = (kept["keys"], kept["values"]), kept["mask"][:, None, :]
+    mask = run.kept(call)["mask"][:, None, :]
     if key is not None:  # the encoder's: nothing new
-        *outputs, _ = call.operation(query, cache=[prompt], visible_places=mask, **others)
+        *outputs, _ = call.operation(
+            query, cache=run.source_pair(call), visible_places=mask, **others
+        )
         return outputs[0] if len(outputs) == 1 else tuple(outputs)
     if "position_ids" in run.parameters(call):
         others |= {"position_ids": run.positions, "key_position_ids": run.key_positions}
-    *outputs, pairs = call.operation(
-        query, cache=[prompt, run.cache(call)], cache_index=run.index,
+    *outputs, pair = call.operation(
+        query, cache=run.cache(call), cache_index=run.cache_index,
         visible_places=run.with_new(mask), **others,
     )  # fmt: skip
-    run.replace_cache(call, pairs[-1])
+    run.replace_cache(call, pair)
     return outputs[0] if len(outputs) == 1 else tuple(outputs)
 
 

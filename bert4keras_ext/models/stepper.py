@@ -1,7 +1,7 @@
 """The cached step of searches that run outside of the program: AutoRegressiveDecoder's."""
 
 import numpy as np
-from keras import ops, tree
+from keras import ops
 
 from bert4keras_ext.backend.acceleration import jit_compile
 from bert4keras_ext.backend.compiled import compiled
@@ -31,7 +31,7 @@ class Stepper:
     def __init__(self, model):
         self.transformer = model
         self.generator = None
-        self.fixed = self.cache = None
+        self.read = self.fixed = self.cache = None
         self.wanted = (None, ROOM)
 
     def prepare(self, rows, steps):
@@ -50,7 +50,7 @@ class Stepper:
         check_window([prompt], self.generator.window, 1)
         self.length = len(prompt.ids)
         arrays = self.generator.arrays_of([prompt])
-        logits, self.fixed = self._program("prefill")(arrays)
+        logits, self.read = self._program("prefill")(arrays)
         self.cache, self.count, self.width = None, 0, None
         return _probabilities(logits)[0]
 
@@ -65,7 +65,8 @@ class Stepper:
         if self.cache is None:
             rows, self.room = self.wanted
             self.width = rows or len(tokens)
-            self.cache = self._program("room")(self.fixed, self.room)
+            self.fixed, self.cache = self._program("room")(self.read)
+            self.read = None
         if self.count == self.room:
             self.cache, self.room = self._program("more")(self.cache), 2 * self.room
         window = self.generator.window
@@ -109,6 +110,7 @@ class Stepper:
 
     def _program(self, name):
         key = (name, self.width if name != "prefill" else None, jit_compile())
+        key += (self.room,) if name == "room" else ()
         if key not in self.programs:
             function = getattr(self, f"_{name}")
             self.programs[key] = compiled(function(), jit_compile(), open_axes)
@@ -118,11 +120,11 @@ class Stepper:
         return self.generator.prefill
 
     def _room(self):
-        engine, width = self.generator.engine, self.width
-        return lambda fixed, capacity: engine.empty_cache(fixed, capacity, width)
+        engine, width, room = self.generator.engine, self.width, self.room
+        return lambda prompt: engine.room_for(prompt, room, width)
 
     def _more(self):
-        return lambda cache: tree.map_structure(_doubled, cache)
+        return self.generator.engine.more_room
 
     def _step(self):
         engine, width = self.generator.engine, self.width
@@ -131,11 +133,6 @@ class Stepper:
             return engine.step(tokens, parents, count, fixed, cache, width)
 
         return step
-
-
-def _doubled(x):
-    """Twice the places, along axis 2, the new ones of zeros."""
-    return ops.concatenate([x, ops.zeros_like(x)], axis=2)
 
 
 def _probabilities(logits):

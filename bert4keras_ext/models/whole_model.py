@@ -25,12 +25,13 @@ class WholeModel:
         self.predictor = keras.Model(model.inputs, logits)
 
     def prefill(self, inputs, lengths, source_lengths=None):
-        fixed = {"lengths": lengths, "inputs": {str(i): inputs[x] for i, x in self._ids(inputs)}}
+        prompt = {"lengths": lengths, "inputs": {str(i): inputs[x] for i, x in self._ids(inputs)}}
         nothing = ops.zeros((ops.shape(lengths)[0], 1, 1), "int32")
-        return self._logits(nothing, 0, fixed, 1), fixed
+        return self._logits(nothing, 0, prompt, 1), prompt
 
-    def empty_cache(self, fixed, capacity, width):
-        return {"tokens": ops.zeros((ops.shape(fixed["lengths"])[0], width, capacity), "int32")}
+    def room_for(self, prompt, capacity, width):
+        batch = ops.shape(prompt["lengths"])[0]
+        return prompt, {"tokens": ops.zeros((batch, width, capacity), "int32")}
 
     def step(self, tokens, parents, count, fixed, cache, width):
         written = cache["tokens"]
