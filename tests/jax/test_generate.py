@@ -32,6 +32,17 @@ def test_stream_and_changed_weights():
     assert builder.generate(rows, max_new_tokens=STEPS) != first
 
 
+def test_stepper_with_more_tokens_than_room():
+    builder = builder_of("gpt2", num_hidden_layers=1)
+    [text] = builder.generate([[5, 6, 7]], max_new_tokens=STEPS)
+    stepper = builder.stepper()
+    stepper.prepare(2, 3)  # room for three tokens, then for three more, and so on
+    [probabilities] = stepper.start([np.array([[5, 6, 7]])])
+    for token in text:
+        assert probabilities.argmax() == token
+        probabilities = stepper.step([token, 4], [0, 0])[0]
+
+
 class _Adding:
     def __init__(self, table):
         self.table = table
