@@ -19,29 +19,33 @@ MINLEN = 5  # [CLS], one token of a text, [SEP], one of a second text, [SEP]
 POOLING = ("first", "avg", "max")
 LEARNING_RATES = {"adam": 5e-5, "adamw": 5e-5, "adafactor": 5e-4}
 EMA = 0.999
-# What makes a recipe: a resumed run has these in common with the run it continues.
-RECIPE = ("pooling", "optimizer", "accumulate", "ema", "multi_sample_dropout", "layer_decay",
-          "folds")  # fmt: skip
+# What a resumed run has in common with the run it continues.
+RECIPE = ("optimizer", "accumulate", "ema", "layer_decay")
+HEAD = ("pooling", "multi_sample_dropout", "folds")
 
 
-def read_arguments(task, description, epochs, add_own=None, minlen=MINLEN, **defaults):
+def read_arguments(task, description, epochs, head=False, add_own=None, minlen=MINLEN, **defaults):
     """The arguments of a script.
 
     Args:
         task: names the data folder and the output folder.
         description: what --help shows first.
         epochs, **defaults: defaults of this script.
+        head: whether the script takes files, head and training from config.py, and so the flags
+            that change them.
         add_own: function of the parser that adds the script's own flags; it returns the names of
             those without which a run cannot be resumed.
         minlen: the least --maxlen.
     """
     parser = flags.training_parser(
         task, description, flags.DATA / defaults.pop("folder", task), epochs=epochs, maxlen=MAXLEN,
-        minlen=minlen, learning_rate=None, settings=RECIPE,
+        minlen=minlen, learning_rate=None, settings=(*RECIPE, *(HEAD if head else ())),
         rate_help=", ".join(f"{name}: {rate:g}" for name, rate in LEARNING_RATES.items()),
     )  # fmt: skip
-    add_files(parser)
     add_recipe(parser)
+    if head:
+        add_files(parser)
+        add_head(parser)
     own = add_own(parser) if add_own else ()
     parser.set_defaults(settings=(*parser.get_default("settings"), *own), **defaults)
     args = flags.read(parser)
@@ -59,19 +63,24 @@ def add_files(parser):
 
 
 def add_recipe(parser):
-    """How it is trained; what of this a script cannot do is refused nowhere else."""
+    """How the weights are updated; see ../finetuning.py."""
     add = parser.add_argument_group("recipe").add_argument
-    add("--pooling", choices=POOLING, default="first", help="(%(default)s: [CLS])")
     add("--optimizer", choices=LEARNING_RATES, default="adam",
         help="(%(default)s); adafactor: as CLUE-bert4keras, without warm-up")  # fmt: skip
     add("--accumulate", type=whole_number(1), default=1, metavar="N",
         help="batches of an update (%(default)s)")  # fmt: skip
     add("--ema", type=decay, nargs="?", const=EMA, metavar="DECAY",
         help=f"evaluate with averages of the weights (DECAY: {EMA})")  # fmt: skip
-    add("--multi-sample-dropout", type=whole_number(0), default=0, metavar="N",
-        help="average the scores of N dropouts of the pooled states (%(default)s)")  # fmt: skip
     add("--layer-decay", type=share, default=1.0, metavar="RATE",
         help="each layer learns so much slower than the one above it (%(default)s)")  # fmt: skip
+
+
+def add_head(parser):
+    """What stands on the encoder, and how many of them."""
+    add = parser.add_argument_group("head").add_argument
+    add("--pooling", choices=POOLING, default="first", help="(%(default)s: [CLS])")
+    add("--multi-sample-dropout", type=whole_number(0), default=0, metavar="N",
+        help="average the scores of N dropouts of the pooled states (%(default)s)")  # fmt: skip
     add("--folds", type=whole_number(1), default=1, metavar="K",
         help="train K models, each without a K-th of the rows, and average what they predict "
         "(%(default)s)")  # fmt: skip

@@ -39,8 +39,8 @@ def add_own(parser):
 
 def read_arguments():
     return arguments.read_arguments(
-        "chid", __doc__, epochs=5, add_own=add_own, maxlen=64, minlen=MINLEN, batch_size=12,
-        accumulate=2, folder="fewclue/chid",
+        "chid", __doc__, epochs=5, head=True, add_own=add_own, maxlen=64, minlen=MINLEN,
+        batch_size=12, accumulate=2, folder="fewclue/chid",
     )  # fmt: skip
 
 

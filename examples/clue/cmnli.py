@@ -25,7 +25,7 @@ from arguments import program
 
 
 def read_arguments():
-    return arguments.read_arguments("cmnli", __doc__, epochs=3)
+    return arguments.read_arguments("cmnli", __doc__, epochs=3, head=True)
 
 
 if __name__ == "__main__":  # before the imports that take seconds

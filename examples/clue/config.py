@@ -7,6 +7,7 @@ given answers in choices.py.
 
 import os
 from collections import Counter
+from types import SimpleNamespace
 
 import checks
 import finetuning
@@ -35,8 +36,13 @@ NAMES = {
 }  # fmt: skip
 
 
-def find_splits(args, names=NAMES):
+def find_splits(folder):
     """The paths of train, dev and test (of dev again where there is none), checked to be text."""
+    return [paths[0] for paths in split_paths(SimpleNamespace(data=folder))]
+
+
+def split_paths(args, names=NAMES):
+    """The files of train, dev and test (of dev again where there is none), checked to be text."""
     train, dev = find_files(args, "train", names), find_files(args, "dev", names)
     test = find_files(args, "test", names, needed=False) or dev
     for path in (*train, *dev, *test):
@@ -65,7 +71,7 @@ def load_splits(args, read, labels=(), no_label="refuse", check=checks.check_lab
         check: function of path and rows that refuses them.
         names: of the files.
     """
-    paths = find_splits(args, names)
+    paths = split_paths(args, names)
     *known, test = [[(path, read(path)[: args.limit]) for path in part] for part in paths]
     for path, rows in (pair for part in known for pair in part):
         if no_label == "drop":

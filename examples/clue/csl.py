@@ -25,7 +25,7 @@ from arguments import program
 
 
 def read_arguments():
-    return arguments.read_arguments("csl", __doc__, epochs=5)
+    return arguments.read_arguments("csl", __doc__, epochs=5, head=True, folder="fewclue/csl")
 
 
 if __name__ == "__main__":  # before the imports that take seconds

@@ -22,7 +22,7 @@ from arguments import program
 
 
 def read_arguments():
-    return arguments.read_arguments("tnews", __doc__, epochs=5)
+    return arguments.read_arguments("tnews", __doc__, epochs=5, head=True)
 
 
 if __name__ == "__main__":  # before the imports that take seconds

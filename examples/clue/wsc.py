@@ -28,7 +28,7 @@ MINLEN = 16
 
 def read_arguments():
     return arguments.read_arguments(
-        "wsc", __doc__, epochs=30, minlen=MINLEN, batch_size=16, folder="cluewsc2020"
+        "wsc", __doc__, epochs=30, head=True, minlen=MINLEN, batch_size=16, folder="cluewsc2020"
     )
 
 
