@@ -30,7 +30,7 @@ SETTINGS = ("maxlen", "batch_size", "learning_rate", "seed", "smoke", "config", 
 
 
 def training_parser(task, description, data, *, epochs, maxlen, minlen, learning_rate,
-                    batch_size=BATCH_SIZE, settings=()):  # fmt: skip
+                    batch_size=BATCH_SIZE, settings=(), rate_help="(%(default)s)"):  # fmt: skip
     """A parser with the flags of all scripts that train a model on a task.
 
     Args:
@@ -39,6 +39,7 @@ def training_parser(task, description, data, *, epochs, maxlen, minlen, learning
         data: the data folder (or a list of files) that is taken where none is passed.
         epochs, maxlen, minlen, learning_rate, batch_size: defaults; of maxlen also the least.
         settings: names of the script's own flags without which a run cannot be resumed.
+        rate_help: help of --learning-rate.
     """
     parser = program.argument_parser(description, Path("runs") / task, batch_size)
     add = parser.add_argument
@@ -58,7 +59,7 @@ def training_parser(task, description, data, *, epochs, maxlen, minlen, learning
         help="(%(default)s); 0 only predicts, with the best weights in --out; more than before "
         "with --resume lengthen a run",
     )  # fmt: skip
-    add("--learning-rate", type=checks.rate, default=learning_rate, help="(%(default)s)")
+    add("--learning-rate", type=checks.rate, default=learning_rate, help=rate_help)
     add("--resume", action="store_true", help="go on with the run in --out, if there is one")
     add(
         "--save-steps", type=checks.whole_number(1), default=200,

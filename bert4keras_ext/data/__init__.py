@@ -9,12 +9,15 @@ from bert4keras_ext.data.buckets import BucketedGenerator, bucket_batches
 from bert4keras_ext.data.clue import (
     distinct_labels,
     read_afqmc,
+    read_csl,
     read_labels,
     read_pairs,
     read_sentences,
     read_sts,
     read_tnews,
+    read_wsc,
 )
+from bert4keras_ext.data.clue_choices import Blank, ChoiceQuestion, read_c3, read_chid
 from bert4keras_ext.data.common_sequences import (
     longest_common_subsequence,
     longest_common_substring,
@@ -55,7 +58,9 @@ from bert4keras_ext.data.textfile import TextFile
 from bert4keras_ext.data.windows import Window, sliding_windows
 
 __all__ = [
+    "Blank",
     "BucketedGenerator",
+    "ChoiceQuestion",
     "DataGenerator",
     "ParallelError",
     "PassagesQuestion",
@@ -79,6 +84,9 @@ __all__ = [
     "parallel_apply_generator",
     "pseudo_summary",
     "read_afqmc",
+    "read_c3",
+    "read_chid",
+    "read_csl",
     "read_jsonl",
     "read_labels",
     "read_pairs",
@@ -88,6 +96,7 @@ __all__ = [
     "read_table",
     "read_tnews",
     "read_webqa",
+    "read_wsc",
     "sequence_padding",
     "shuffle_stream",
     "sliding_windows",

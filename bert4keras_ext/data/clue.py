@@ -115,6 +115,76 @@ def read_afqmc(path, errors="raise"):
     return read_pairs(path, labels=("0", "1"), errors=errors)
 
 
+def read_csl(path, labels=("0", "1"), errors="raise"):
+    """Reads CSL: do these keywords, all of them, belong to that abstract?
+
+    Args:
+        path: a file of JSON objects with "keyword" (a list of texts), "abst" and "label".
+        labels, errors: as in `read_sentences`.
+
+    Returns:
+        List of (list of keywords, abstract, label number or `None`).
+
+    Raises:
+        RowError: a row without keywords or abstract, or a label that is not among `labels`.
+
+    Example::
+
+        train = read_csl("csl/train.json")
+    """
+    numbered = _numbering(labels)
+
+    def convert(row):
+        keywords = row["keyword"]
+        if not isinstance(keywords, list) or not all(isinstance(word, str) for word in keywords):
+            raise ValueError(f"expected a list of texts under 'keyword', found {keywords!r:.60}")
+        return keywords, _text(row, "abst"), numbered(row.get("label"))
+
+    return read_jsonl(path, required=("keyword", "abst"), errors=errors, convert=convert)
+
+
+def read_wsc(path, labels=("false", "true"), errors="raise"):
+    """Reads CLUEWSC2020: does the second span of the text (a pronoun) mean the first one?
+
+    Args:
+        path: a file of JSON objects with "text", "label" and "target": the text of either span and
+            its index, such as "span1_text" and "span1_index".
+        labels, errors: as in `read_sentences`.
+
+    Returns:
+        List of (text, first span, second span, label number or `None`), a span being (start, end).
+
+    Raises:
+        RowError: a row without text or spans, a span that is not where its index says, spans that
+            overlap, or a label that is not among `labels`.
+
+    Example::
+
+        text, first, second, label = read_wsc("cluewsc2020/train.json")[0]
+        text[slice(*first)]   # "伤口"
+    """
+    numbered = _numbering(labels)
+
+    def convert(row):
+        text = _text(row, "text")
+        first, second = (_span(text, row["target"], name) for name in ("span1", "span2"))
+        if max(first[0], second[0]) < min(first[1], second[1]):
+            raise ValueError(f"expected two spans apart, found {first} and {second}")
+        return text, first, second, numbered(row.get("label"))
+
+    return read_jsonl(path, required=("text", "target"), errors=errors, convert=convert)
+
+
+def _span(text, target, name):
+    keys = [f"{name}_text", f"{name}_index"]
+    if not isinstance(target, dict) or not set(keys) <= set(target):
+        raise ValueError(f"expected keys {keys} under 'target', found {target!r:.100}")
+    words, start = _text(target, keys[0]), target[keys[1]]
+    if not isinstance(start, int) or start < 0 or not words or not text.startswith(words, start):
+        raise ValueError(f"expected {name} {words!r:.40} at {start!r:.20} of the text {text!r:.60}")
+    return start, start + len(words)
+
+
 def read_sts(path, errors="raise"):
     """Reads tab separated text, text, score: a list of (text, text, float)."""
 

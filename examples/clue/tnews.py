@@ -4,82 +4,70 @@ Data: CLUE's tnews_public folder (train.json, dev.json, test.json, labels.json),
 
     {"label": "102", "label_desc": "news_entertainment", "sentence": "..."}
 
+or FewCLUE's (train_few_all.json, dev_few_all.json, ...).
+
 Published: BERT-base 57.42 (CLUE), 56.29 (CLUE-bert4keras), both on the test set.
 Ours: see README.md.
 
     python examples/clue/tnews.py --data tnews_public --config chinese_roberta_folder
     python examples/clue/tnews.py --smoke
 
-Under --out: best.weights.h5, results.json, curve.png, tnews_predict.json (of test.json, or else of
-dev.json) and the state that --resume goes on from.
+Under --out: best.weights.h5, results.json, curve.png, tnews_predict.json (of the test file, or else
+of the dev file) and the state that --resume goes on from.
 """
 
-from arguments import program, read_arguments
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
+import arguments
+from arguments import program
+
+
+def read_arguments():
+    return arguments.read_arguments("tnews", __doc__, epochs=5, head=True)
+
 
 if __name__ == "__main__":  # before the imports that take seconds
-    arguments = program.start(lambda: read_arguments("tnews", __doc__, epochs=5))
+    args = program.start(read_arguments)
 
 import config
-import numpy as np
+import samples
 
-from bert4keras_ext.data import (
-    BucketedGenerator,
-    distinct_labels,
-    read_jsonl,
-    read_labels,
-    read_tnews,
-)
+from bert4keras_ext.data import distinct_labels, read_jsonl, read_labels, read_tnews
 
 # ---- data -----------------------------------------------------------------------------------
 
 
 def load_data(args):
-    """(labels, train, dev, test, ids of test); a row is (text, number of its label or None)."""
-    train, dev, test = config.find_splits(args.data)
+    """(labels, [train, dev, test], ids of test); a row is (text, number of its label or None)."""
     names = args.data / "labels.json"
-    labels = list(read_labels(names)) if names.exists() else distinct_labels(read_jsonl(train))
-    splits = [read_tnews(path, labels) for path in (train, dev, test)]
-    ids = [row.get("id", number) for number, row in enumerate(read_jsonl(test))]
-    splits = [rows[: args.limit] for rows in splits]
-    for path, rows in zip((train, dev), splits):
-        config.checks.check_labels(path, rows)
-    args.rows = config.fingerprint(*splits[:2], labels)
-    return labels, *splits, ids
-
-
-class Titles(BucketedGenerator):
-    """Batches of titles of similar length, padded to a multiple of 32."""
-
-    def __init__(self, data, tokenizer, args):
-        super().__init__(data, args.batch_size, seed=args.seed)
-        self.tokenizer = tokenizer
-        self.maxlen = args.maxlen
-
-    def __iter__(self, random=False):
-        token_ids, labels = [], []
-        for is_end, (text, label) in self.sample(random):
-            token_ids.append(self.tokenizer.encode(text, maxlen=self.maxlen)[0])
-            labels.append(-1 if label is None else label)
-            if len(token_ids) == self.batch_size or is_end:
-                token_ids = self.pad(token_ids, self.maxlen)
-                yield [token_ids, np.zeros_like(token_ids)], np.array(labels)
-                token_ids, labels = [], []
+    if names.exists():
+        labels = list(read_labels(names))
+    else:
+        rows = (row for path in config.find_files(args, "train") for row in read_jsonl(path))
+        labels = distinct_labels(rows)
+    splits, test = config.load_splits(args, lambda path: read_tnews(path, labels), labels)
+    return labels, splits, config.read_ids(args, test)
 
 
 # ---- model, evaluation and fit --------------------------------------------------------------
 
 
 def main(args):
-    config.prepare(args)
+    config.prepare(args, samples.write_titles)
     with config.clear_errors():
-        labels, *splits, ids = load_data(args)
+        labels, splits, ids = load_data(args)
         encoder, tokenizer = config.base_model(args, (text for text, _ in splits[0]))
-    train, dev, test = (Titles(rows, tokenizer, args) for rows in splits)
 
-    model = config.classifier(encoder, len(labels), args.pooling)
-    best = config.train(model, args, train, dev)  # scores dev after each epoch: config.evaluate
-    config.write_submission(model, args, best, test, ids, labels)
+    def encode(row):
+        text, _ = row
+        return tokenizer.encode(text, maxlen=args.maxlen)[0]
+
+    def build():
+        return config.classifier(encoder, len(labels), args)
+
+    batches = [config.Batches(rows, encode, args) for rows in splits]
+    scores = config.train(args, encoder, build, batches)  # scores dev after each epoch
+    config.write_submission(args, scores, ids, labels)
 
 
 if __name__ == "__main__":
-    program.run(main, arguments)
+    program.run(main, args)

@@ -7,6 +7,7 @@ from bert4keras_ext.data import (
     RowError,
     distinct_labels,
     read_afqmc,
+    read_csl,
     read_jsonl,
     read_labels,
     read_pairs,
@@ -14,6 +15,7 @@ from bert4keras_ext.data import (
     read_sts,
     read_table,
     read_tnews,
+    read_wsc,
 )
 from tests.shared import shared
 
@@ -88,6 +90,35 @@ def test_sts(tmp_path):
     assert read_sts(path, errors="skip") == [("a", "b", 4.5)]
 
 
+def test_csl(tmp_path):
+    row = {"id": 1, "abst": "摘要", "keyword": ["甲", "乙"], "label": 1}
+    path = jsonl(tmp_path / "train.json", row, {**row, "label": None})
+    assert read_csl(path) == [(["甲", "乙"], "摘要", 1), (["甲", "乙"], "摘要", None)]
+    for change in ({"keyword": "甲"}, {"keyword": [1]}, {"abst": None}, {"label": "2"}):
+        with pytest.raises(RowError, match="line 2: expected"):
+            read_csl(jsonl(path, row, {**row, **change}))
+
+
+def wsc(**changes):
+    target = {"span1_text": "猫", "span1_index": 1, "span2_text": "它", "span2_index": 5, **changes}
+    return {"text": "小猫跳了，它很高", "label": "true", "target": target}
+
+
+def test_wsc(tmp_path):
+    path = jsonl(tmp_path / "train.json", wsc())
+    assert read_wsc(path) == [("小猫跳了，它很高", (1, 2), (5, 6), 1)]
+    for changes, message in (
+        ({"span2_index": 4}, "line 1: expected span2 '它' at 4 of the text"),
+        ({"span1_index": -7}, "expected span1 '猫' at -7"),
+        ({"span1_text": ""}, "expected span1 ''"),
+        ({"span2_text": "猫", "span2_index": 1}, "expected two spans apart"),
+    ):
+        with pytest.raises(RowError, match=message):
+            read_wsc(jsonl(path, wsc(**changes)))
+    with pytest.raises(RowError, match="expected keys .*span1_text"):
+        read_wsc(jsonl(path, {"text": "小猫", "target": {}}))
+
+
 def test_distinct_labels():
     rows = [{"label": label} for label in ("b", "10", 9, "-", None, "a")]
     assert distinct_labels(rows) == ["9", "10", "a", "b"]
@@ -117,6 +148,13 @@ def test_real_files(read, count, classes):
     assert all(isinstance(text, str) and text.strip() for row in rows for text in row[:-1])
     unlabelled = sum(row[-1] is None for row in rows)
     assert unlabelled == (50 if count == 3000 else 0)  # OCNLI's "-"
+
+
+def test_real_csl_and_wsc():
+    rows = read_csl(shared("data") / "fewclue/csl/test_public.json")
+    assert len(rows) == 2838 and {row[-1] for row in rows} == {0, 1}
+    rows = read_wsc(shared("data") / "cluewsc2020/train.json")
+    assert len(rows) == 1244 and sum(row[-1] for row in rows) == 517
 
 
 def test_real_tables():

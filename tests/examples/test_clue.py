@@ -7,12 +7,19 @@ import time
 
 import numpy as np
 import pytest
-from running import ROOT, check_quiet, command, environment, message_of, run_example
+from running import ROOT, check_quiet, command, environment, message_of, run_example, run_here
 
 sys.path.append(str(ROOT / "examples" / "clue"))
 import afqmc as afqmc_script
+import c3
+import chid
+import cmnli
+import csl
 import flags
+import iflytek
+import ocnli
 import tnews as tnews_script
+import wsc
 
 FILES = {"best.weights.h5", "curve.png", "results.json", "state.npz"}
 LONG_RUN = ("--epochs", 3, "--batch-size", 4, "--save-steps", 1)  # 32 steps an epoch
@@ -63,24 +70,71 @@ def lines_of(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
 
 
-@pytest.mark.parametrize("task", ["tnews", "afqmc"])
-def test_smoke_needs_nothing_and_leaves_the_promised_files(tmp_path, task):
-    result = run_example(f"clue/{task}.py", "--smoke", "--epochs", 1, folder=tmp_path)
-    check_quiet(result)
-    out = tmp_path / "runs" / task
+def check_files(out, task):
+    """What a smoke run leaves; results.json."""
     assert {path.name for path in out.iterdir()} == {*FILES, "data", f"{task}_predict.json"}
     assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
-    assert [row["id"] for row in lines_of(out / f"{task}_predict.json")] == list(range(64))
     results = json.loads((out / "results.json").read_text(encoding="utf-8"))
     assert results["task"] == task
     assert results["scores"]["val_accuracy"] == [results["best_dev_accuracy"]]
-    assert results["best_epoch"] == 1
+    assert results["score"] == {"name": "accuracy", "value": results["best_dev_accuracy"]}
+    assert results["best_epoch"] == 1 and results["seconds"] > 0
+    assert results["peak_memory_bytes"] > 2**27
     assert "--smoke" in results["command"]
+    return results
 
 
-def test_tnews_official_files_and_submission(tnews, tmp_path):
+def test_smoke_needs_nothing_and_leaves_the_promised_files(tmp_path):
+    result = run_example("clue/tnews.py", "--smoke", "--epochs", 1, folder=tmp_path)
+    check_quiet(result)
+    out = tmp_path / "runs" / "tnews"
+    out.joinpath(".lock").unlink(missing_ok=True)
+    check_files(out, "tnews")
+    assert [row["id"] for row in lines_of(out / "tnews_predict.json")] == list(range(64))
+
+
+@pytest.mark.parametrize(
+    "module, ids, labels",
+    [
+        (iflytek, range(64), {"103", "104", "107", "109", "112", "115"}),
+        (cmnli, range(32), {"entailment", "contradiction", "neutral"}),
+        (ocnli, range(32), {"entailment", "contradiction", "neutral"}),
+        (csl, range(32), {"0", "1"}),
+        (wsc, range(32), {"false", "true"}),
+        (c3, range(32), {0, 1, 2, 3}),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_smoke(tmp_path, monkeypatch, module, ids, labels):
+    words = ["--smoke", "--epochs", 1, "--batch-size", 32, "--accumulate", 1, "--out", tmp_path]
+    run_here(module, *words, monkeypatch=monkeypatch)
+    check_files(tmp_path, module.__name__)
+    rows = lines_of(tmp_path / f"{module.__name__}_predict.json")
+    assert [list(row) for row in rows] == [["id", "label"]] * len(ids)
+    assert [row["id"] for row in rows] == list(ids)
+    assert {row["label"] for row in rows} <= labels
+
+
+def test_smoke_of_chid(tmp_path, monkeypatch):
+    words = ["--smoke", "--epochs", 1, "--batch-size", 32, "--accumulate", 1, "--out", tmp_path]
+    run_here(chid, *words, monkeypatch=monkeypatch)
+    results = check_files(tmp_path, "chid")
+    assert "val_accuracy_one_by_one" in results["scores"]
+    answers = json.loads((tmp_path / "chid_predict.json").read_text())
+    wanted = json.loads((tmp_path / "data" / "dev_answer.json").read_text())
+    assert list(answers) == list(wanted)
+    right = sum(answers[blank] == wanted[blank] for blank in wanted) / len(wanted)
+    assert right == pytest.approx(results["best_dev_accuracy"])
+    for row in lines_of(tmp_path / "data" / "dev.json"):
+        blanks = [
+            f"#idiom{part[:6]}#" for text in row["content"] for part in text.split("idiom")[1:]
+        ]
+        assert len({answers[blank] for blank in blanks}) == len(blanks) == 4
+
+
+def test_tnews_official_files_and_submission(tnews, tmp_path, monkeypatch):
     arguments = ("--smoke", "--epochs", 2, "--data", tnews, "--out", tmp_path / "out")
-    check_quiet(run_example("clue/tnews.py", *arguments, folder=tmp_path))
+    run_here(tnews_script, *arguments, monkeypatch=monkeypatch)
     rows = lines_of(tmp_path / "out" / "tnews_predict.json")
     assert [list(row) for row in rows] == [["id", "label"]] * 5
     assert [row["id"] for row in rows] == [0, 1, 2, 3, 4]
@@ -88,20 +142,24 @@ def test_tnews_official_files_and_submission(tnews, tmp_path):
 
 
 def test_afqmc_official_files_and_submission(afqmc, tmp_path):
-    arguments = ("--smoke", "--epochs", 1, "--pooling", "avg", "--data", afqmc, "--out", "out")
+    """And all flags of a recipe at once."""
+    arguments = ("--smoke", "--epochs", 1, "--pooling", "avg", "--data", afqmc, "--out", "out",
+                 "--optimizer", "adamw", "--accumulate", 2, "--ema", 0.9, "--layer-decay", 0.8,
+                 "--multi-sample-dropout", 2, "--recompute", "--xla", "off", "--precision",
+                 "mixed_bfloat16")  # fmt: skip
     check_quiet(run_example("clue/afqmc.py", *arguments, folder=tmp_path))
     rows = lines_of(tmp_path / "out" / "afqmc_predict.json")
     assert [row["id"] for row in rows] == [0, 1, 2, 3]
     assert {row["label"] for row in rows} <= {"0", "1"}
 
 
-def test_afqmc_tables(afqmc, tmp_path):
+def test_afqmc_tables(afqmc, tmp_path, monkeypatch):
     for name in ("train", "dev"):
         rows = lines_of(afqmc / f"{name}.json")
         text = "".join("\t".join(row.values()) + "\n" for row in rows)
         (tmp_path / f"{name}.txt").write_text(text, encoding="utf-8")
     arguments = ("--smoke", "--epochs", 1, "--data", tmp_path, "--out", tmp_path / "out")
-    check_quiet(run_example("clue/afqmc.py", *arguments, folder=tmp_path))
+    run_here(afqmc_script, *arguments, monkeypatch=monkeypatch)
     assert len(lines_of(tmp_path / "out" / "afqmc_predict.json")) == 7  # the dev rows
 
 
@@ -181,7 +239,7 @@ def test_missing_data_folder(message, module):
 def test_missing_dev_file(message, afqmc):
     (afqmc / "dev.json").unlink()
     line = message(afqmc_script, "--data", afqmc)
-    assert "no dev.json or dev.txt" in line and "train.json" in line
+    assert "no dev.json or dev.txt or" in line and "train.json" in line
 
 
 def test_missing_base_model(message, afqmc):

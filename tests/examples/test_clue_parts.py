@@ -32,9 +32,11 @@ def task(request, tmp_path):
     return module, rows, tmp_path / "data"
 
 
-def load(module, folder):
-    args = SimpleNamespace(data=folder, limit=None)
-    return module.load_data(args), args.rows
+def load(module, folder, **files):
+    """(train, dev, test, ids), args.rows"""
+    args = SimpleNamespace(data=folder, limit=None, **files)
+    *_, splits, ids = module.load_data(args)
+    return (*splits, ids), args.rows
 
 
 @pytest.mark.parametrize("name", ["train", "dev", "test"])
@@ -102,8 +104,8 @@ def test_limit_cuts_each_file(task):
     module, _, folder = task
     for limit in (4, 9):
         args = SimpleNamespace(data=folder, limit=limit)
-        *_, train, dev, test, _ = module.load_data(args)
-        assert [len(rows) for rows in (train, dev, test)] == [min(limit, 6)] * 3
+        *_, splits, ids = module.load_data(args)
+        assert [len(rows) for rows in (*splits, ids)] == [min(limit, 6)] * 4
         assert args.rows.startswith(f"{min(limit, 6)} train, {min(limit, 6)} dev")
 
 
@@ -115,20 +117,11 @@ def test_resume_and_overwrite_contradict(monkeypatch, capsys):
 
 
 def test_loss_accuracy_and_majority_class_of_dev():
-    class Model:
-        def predict(self, scores, **_):
-            return scores
-
-    class Batches(list):
-        data = [("a", 0), ("b", 1), ("c", 1)]
-
-        def fortest(self):
-            return np.array([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]])
-
-    scores = config.evaluate(Model(), Batches())
+    rows = [("a", 0), ("b", 1), ("c", 1)]
+    scores = config.measure(np.array([[0.5, 0.5], [0.25, 0.75], [1.0, 0.0]]), rows)
     assert scores["val_accuracy"] == pytest.approx(2 / 3)
     assert scores["val_loss"] == pytest.approx(-np.log([0.5, 0.75, 1e-7]).mean())
-    assert config.majority_class(Batches.data) == pytest.approx(2 / 3)
+    assert config.majority_class(rows) == pytest.approx(2 / 3)
 
 
 # ---- whole runs, in this process ------------------------------------------------------------

@@ -1,0 +1,75 @@
+"""CMNLI: natural language inference, translated from English.
+
+Does the second sentence follow from the first one, contradict it, or neither? Accuracy.
+
+Data: CLUE's cmnli_public folder (train.json, dev.json, test.json), one row a line,
+
+    {"sentence1": "...", "sentence2": "...", "label": "entailment"}
+
+or tables train.txt and dev.txt: text, text, label, parted by tabs. Pairs whose label is "-" (the
+annotators did not agree) are neither trained nor scored on.
+
+Published: BERT-base 79.69 (CLUE), 79.37 (CLUE-bert4keras), both on the test set.
+Ours: see README.md.
+
+    python examples/clue/cmnli.py --data cmnli_public --config chinese_roberta_folder
+    python examples/clue/cmnli.py --smoke
+
+Under --out: best.weights.h5, results.json, curve.png, cmnli_predict.json (of the test file, or
+else of the dev file) and the state that --resume goes on from.
+"""
+
+# ruff: noqa: E402 (the arguments are read before TensorFlow, which takes seconds, is imported)
+import arguments
+from arguments import program
+
+
+def read_arguments():
+    return arguments.read_arguments("cmnli", __doc__, epochs=3, head=True)
+
+
+if __name__ == "__main__":  # before the imports that take seconds
+    args = program.start(read_arguments)
+
+import config
+import samples
+
+from bert4keras_ext.data import read_pairs
+
+LABELS = ["contradiction", "entailment", "neutral"]
+
+# ---- data -----------------------------------------------------------------------------------
+
+
+def load_data(args):
+    """([train, dev, test], ids of test); a row is (text, text, number of its label or None)."""
+    splits, test = config.load_splits(
+        args, lambda path: read_pairs(path, LABELS), LABELS, no_label="drop"
+    )
+    return splits, config.read_ids(args, test)
+
+
+# ---- model, evaluation and fit --------------------------------------------------------------
+
+
+def main(args):
+    config.prepare(args, samples.write_inferences)
+    with config.clear_errors():
+        splits, ids = load_data(args)
+        texts = (text for first, second, _ in splits[0] for text in (first, second))
+        encoder, tokenizer = config.base_model(args, texts)
+
+    def encode(row):
+        first, second, _ = row
+        return tokenizer.encode(first, second, maxlen=args.maxlen)[0]
+
+    def build():
+        return config.classifier(encoder, len(LABELS), args)
+
+    batches = [config.Batches(rows, encode, args) for rows in splits]
+    scores = config.train(args, encoder, build, batches)  # scores dev after each epoch
+    config.write_submission(args, scores, ids, LABELS)
+
+
+if __name__ == "__main__":
+    program.run(main, args)
