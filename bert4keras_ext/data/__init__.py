@@ -40,6 +40,7 @@ from bert4keras_ext.data.reading_comprehension import (
     read_webqa,
 )
 from bert4keras_ext.data.shuffle import shuffle_stream
+from bert4keras_ext.data.spans import cluener_label, read_cluener, token_span
 from bert4keras_ext.data.summary_pairs import PseudoSummaryGenerator
 from bert4keras_ext.data.text import (
     convert_to_str,
@@ -67,6 +68,7 @@ __all__ = [
     "as_keras_batch",
     "bucket_batches",
     "bucket_length",
+    "cluener_label",
     "convert_to_str",
     "convert_to_unicode",
     "distinct_labels",
@@ -79,6 +81,7 @@ __all__ = [
     "parallel_apply_generator",
     "pseudo_summary",
     "read_afqmc",
+    "read_cluener",
     "read_jsonl",
     "read_labels",
     "read_pairs",
@@ -99,6 +102,7 @@ __all__ = [
     "text_length",
     "text_segmentate",
     "to_array",
+    "token_span",
     "truncate_sequences",
     "write_jsonl",
 ]
