@@ -12,7 +12,9 @@ sys.path.append(str(ROOT / "examples" / "reading_comprehension"))
 import by_mlm
 import by_seq2seq
 import extractive
+import keras
 import passages
+import pretrained
 import reading
 import sample_questions
 import span_reading
@@ -132,7 +134,7 @@ def test_the_best_span_is_the_likeliest_of_all_pairs():
 
 def test_the_model_scores_spans_of_the_passage_and_of_cls():
     args = SimpleNamespace(smoke=True, config=None, maxlen=32, batch_size=2, seed=0, stride=4)
-    encoder, tokenizer = extractive.pretrained.base_model(args, [LETTERS])
+    encoder, tokenizer = pretrained.base_model(args, [LETTERS])
     model = span_reading.span_model(encoder)
     windows = span_reading.windows_of(span_question(), tokenizer, args)
     ((inputs, _),) = span_reading.Windows([windows], args)
@@ -217,11 +219,11 @@ def test_slots_are_filled_with_a_stretch_of_the_passage():
 def test_the_logits_of_the_slots_are_those_of_the_whole_model():
     args = SimpleNamespace(smoke=True, config=None, maxlen=64, batch_size=2, seed=0,
                            lengths=by_mlm.reading_flags.Lengths(40, 16, 8))  # fmt: skip
-    model, tokenizer = by_mlm.slot_model(args, [LETTERS])
+    _, model, tokenizer = pretrained.masked_language_model(args, [LETTERS])
     rows = [passages_question(("河东有桥，桥长九米", "九米")), passages_question(("河", ""))]
     (((ids, segments, places), labels),) = by_mlm.Slots(rows, tokenizer, args)
     logits = model.predict_on_batch([ids, segments, places])
-    whole = by_mlm.keras.Model(model.inputs[:2], model.get_layer("MLM-Activation").output)
+    whole = keras.Model(model.inputs[:2], model.get_layer("MLM-Activation").output)
     assert logits.shape == (2, 8, tokenizer.vocab_size) and labels.shape == (2, 8)
     expected = whole.predict_on_batch([ids, segments])
     np.testing.assert_allclose(
