@@ -7,6 +7,7 @@ import pytest
 
 from bert4keras_ext.models import build_transformer_model
 from tests.models.recorded_models import HUGGING_FACE, hugging_face_cases
+from tests.peers import answer
 from tests.sweeps import some_of
 
 END, STEPS = 1, 12
@@ -83,3 +84,63 @@ def test_beam_search(name, penalty, early):
         )  # fmt: skip
         assert sum(texts, []) == texts_of(arrays, kind, key, is_seq2seq)
         np.testing.assert_allclose(scores, arrays[f"{kind}_{key}_scores"], atol=1e-4)
+
+
+# ---- settings that the recordings above do not have -------------------------------------------
+
+# What transformers calls them, and what we do.
+SETTINGS = {
+    "repetition": (dict(repetition_penalty=1.7), dict(repetition_penalty=1.7)),
+    "bigrams": (dict(no_repeat_ngram_size=2), dict(no_repeat_ngram=2)),
+    "both": (
+        dict(repetition_penalty=1.3, no_repeat_ngram_size=3),
+        dict(repetition_penalty=1.3, no_repeat_ngram=3),
+    ),
+    "beams_repetition": (
+        dict(num_beams=3, repetition_penalty=1.7),
+        dict(method="beam", topk=3, repetition_penalty=1.7),
+    ),
+    "beams_bigrams": (
+        dict(num_beams=4, no_repeat_ngram_size=2, length_penalty=0.6, num_return_sequences=2),
+        dict(method="beam", topk=4, no_repeat_ngram=2, length_penalty=0.6, num_return=2),
+    ),
+    "least_length": (
+        dict(num_beams=2, min_new_tokens=5),
+        dict(method="beam", topk=2, min_new_tokens=5),
+    ),
+}
+ROWS = [np.random.default_rng(n).integers(3, 60, n) for n in (4, 9, 6)]
+
+
+def transformers_texts(name):
+    """{setting: (rows, texts a row, tokens), -1 after the end} that transformers writes."""
+    import torch
+    import transformers
+
+    model = getattr(
+        transformers, "GPT2LMHeadModel" if "gpt2" in name else "T5ForConditionalGeneration"
+    )
+    model, texts = model.from_pretrained(HUGGING_FACE / name).eval(), {}
+    for setting, (options, _) in SETTINGS.items():
+        texts[setting] = np.full((len(ROWS), options.get("num_return_sequences", 1), STEPS), -1)
+        for i, row in enumerate(ROWS):
+            ids = torch.tensor(row)[None]
+            written = model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False,
+                                     max_new_tokens=STEPS, eos_token_id=END, pad_token_id=0,
+                                     **options)  # fmt: skip
+            for j, text in enumerate(written[:, len(row) if "gpt2" in name else 1 :].tolist()):
+                text = text[: text.index(END)] if END in text else text
+                texts[setting][i, j, : len(text)] = text
+    return texts
+
+
+@pytest.mark.parametrize("name", some_of(["gpt2", "t5_v1_0", "t5_v1_1"], "t5_v1_1"))
+def test_settings(name):
+    question = [np.load(HUGGING_FACE / name / "io.npz")["gen_greedy_ids"], *ROWS]
+    recorded = answer(f"{name}_generation", question, lambda: transformers_texts(name))
+    builder, _, _ = case(name)
+    for setting, (_, options) in SETTINGS.items():
+        texts = builder.generate(ROWS, max_new_tokens=STEPS, end_id=END, **options)
+        texts = texts if "num_return" in options else [[text] for text in texts]
+        wanted = [[text[text >= 0].tolist() for text in row] for row in recorded[setting]]
+        assert texts == wanted, setting
