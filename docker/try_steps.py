@@ -50,6 +50,12 @@ def expanded(text, variables):
     return re.sub(r"\$\{?(\w+)\}?", lambda match: variables.get(match[1], ""), text)
 
 
+def is_tried(command):
+    """Whether a command is pip or Python alone, without others behind it."""
+    words = list(shlex.shlex(command, posix=True, punctuation_chars=True))
+    return words[0] in PROGRAMS and not {"&&", "||", ";", "|", "&"}.intersection(words)
+
+
 class Steps:
     """What has been set and copied so far.
 
@@ -104,7 +110,7 @@ class Steps:
 
     def _run(self, text):
         command = self._here(text)
-        if command.split()[0] not in PROGRAMS or re.search(r"&&|;|\|", command):
+        if not is_tried(command):
             print(f"left out: RUN {text}")
             return
         print(f"RUN {text}", flush=True)
