@@ -165,3 +165,20 @@ def test_library_folders(tmp_path):
     found = library_paths.library_folders(tmp_path)
     assert found == [str(tmp_path / "nvidia" / name / "lib") for name in ("cublas", "cudnn")]
     assert library_paths.library_folders(tmp_path / "nowhere") == []
+
+
+# ---- what the README tells to type ----------------------------------------------------------
+
+
+def test_the_readme_names_what_there_is():
+    text = (DOCKER / "README.md").read_text(encoding="utf-8")
+    names = re.findall(r"(?:docker|examples/clue)/[\w.]+[a-z]", text)
+    names += [f"docker/{name}" for name in re.findall(r"\]\((\w[\w.]+)\)", text)]
+    assert len(names) > 15
+    for name in names:
+        assert (ROOT / name).exists(), name
+    for folder in ("/data", "/checkpoints", "/results"):
+        assert f"`{folder}`" in text
+        assert f":{folder}" in (DOCKER / "compose.yaml").read_text(encoding="utf-8")
+    targets = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert all(f"\n{name}:" in targets for name in re.findall(r"`make ([\w-]+)`", text))
