@@ -172,7 +172,7 @@ def test_library_folders(tmp_path):
 
 def test_the_readme_names_what_there_is():
     text = (DOCKER / "README.md").read_text(encoding="utf-8")
-    names = re.findall(r"(?:docker|examples/clue)/[\w.]+[a-z]", text)
+    names = re.findall(r"(?<!/)(?:docker|examples/clue)/[\w.]+[a-z]", text)
     names += [f"docker/{name}" for name in re.findall(r"\]\((\w[\w.]+)\)", text)]
     assert len(names) > 15
     for name in names:
