@@ -14,15 +14,27 @@ PYTEST := $(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist worksteal
 # Tiny programs take longer to compile than to run: XLA spends less on it.
 JAX_PYTEST := JAX_DISABLE_MOST_OPTIMIZATIONS=1 $(JAX_VENV)/bin/python -m pytest
 
-.PHONY: help demo test test-exhaustive test-jax test-all lint clean
+# What stands for NVIDIA's image: its Python is 3.12; where there is none, this one has to do.
+FLOOR_VENV ?= .venv-floor
+WHEELS_VENV ?= .venv-wheels
+PYTHON_312 ?= $(shell for python in python3.12 "$$(pyenv prefix 3.12 2>/dev/null)/bin/python" \
+	$(PYTHON); do "$$python" -c pass 2>/dev/null && echo "$$python" && break; done)
+FLOOR_PYTEST := TF_USE_LEGACY_KERAS=0 $(FLOOR_VENV)/bin/python -m pytest -n $(TEST_PROCESSES) \
+	--dist worksteal -m "not exhaustive"
+
+.PHONY: help demo test test-exhaustive test-jax test-all test-floor test-floor-part test-wheels \
+	lint clean
 
 help:
-	@echo "make demo       install into $(VENV) and run examples/quickstart.py"
-	@echo "make test       install with the test extra and run the tests: minutes"
-	@echo "make test-all   these, the exhaustive sweeps and the tests of the JAX backend: half an hour"
-	@echo "make test-jax   install with JAX into $(JAX_VENV) and run the tests of that backend"
-	@echo "make lint       ruff check"
-	@echo "make clean      remove $(VENV), $(JAX_VENV) and what tests and examples wrote"
+	@echo "make demo             install into $(VENV) and run examples/quickstart.py"
+	@echo "make test             install with the test extra and run the tests: minutes"
+	@echo "make test-all         these, the exhaustive sweeps and the tests of the JAX backend: half an hour"
+	@echo "make test-jax         install with JAX into $(JAX_VENV) and run the tests of that backend"
+	@echo "make test-floor       run docker/Dockerfile's steps, and the tests, on TensorFlow 2.17"
+	@echo "make test-floor-part  the steps, and a chosen part of the tests: minutes"
+	@echo "make test-wheels      run docker/Dockerfile.cuda's steps, without CUDA, on TensorFlow 2.21"
+	@echo "make lint             ruff check"
+	@echo "make clean            remove $(VENV), the other environments and what tests and examples wrote"
 
 demo: $(VENV)/.demo
 	@echo "== Running examples/quickstart.py (about two minutes on two CPU cores)"
@@ -42,6 +54,20 @@ test-jax: $(JAX_VENV)/.test
 	@echo "== Running the tests of the JAX backend (about two minutes on two CPU cores)"
 	KERAS_BACKEND=jax $(JAX_PYTEST) -n $(TEST_PROCESSES) --dist loadfile tests/jax
 	$(JAX_PYTEST) tests/optimizers/test_elsewhere.py -k jax
+
+test-floor: $(FLOOR_VENV)/.test
+	@echo "== Running the tests but the exhaustive ones on TensorFlow 2.17"
+	$(FLOOR_PYTEST)
+
+test-floor-part: $(FLOOR_VENV)/.test
+	@echo "== Running a part of the tests on TensorFlow 2.17"
+	$(FLOOR_PYTEST) $(FLOOR_PART)
+
+test-wheels:
+	@echo "== Running docker/Dockerfile.cuda's steps in $(WHEELS_VENV)"
+	$(PYTHON_312) -m venv --clear $(WHEELS_VENV)
+	$(PYTHON) docker/try_steps.py docker/Dockerfile.cuda --python $(WHEELS_VENV)/bin/python \
+		--folder $(WHEELS_VENV)/image --build-arg TENSORFLOW=tensorflow==2.21.*
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -66,5 +92,14 @@ $(JAX_VENV)/.test: setup.py
 	$(JAX_VENV)/bin/python $(INSTALL) -e ".[jax,test]"
 	@touch $@
 
+$(FLOOR_VENV)/.test: setup.py $(wildcard docker/Dockerfile docker/*.py docker/*.txt)
+	@echo "== Running docker/Dockerfile's steps in $(FLOOR_VENV), then installing the test extra"
+	$(PYTHON_312) -m venv --clear $(FLOOR_VENV)
+	$(FLOOR_VENV)/bin/python $(INSTALL) -r docker/floor.txt
+	PIP_QUIET=1 $(PYTHON) docker/try_steps.py docker/Dockerfile \
+		--python $(FLOOR_VENV)/bin/python --folder $(FLOOR_VENV)/image
+	$(FLOOR_VENV)/bin/python $(INSTALL) -c $(FLOOR_VENV)/image/constraints.txt -e ".[test]"
+	@touch $@
+
 clean:
-	rm -rf $(VENV) $(JAX_VENV) build dist *.egg-info runs .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(JAX_VENV) $(FLOOR_VENV) $(WHEELS_VENV) build dist *.egg-info runs .pytest_cache .ruff_cache .hypothesis

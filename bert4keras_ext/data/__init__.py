@@ -43,6 +43,7 @@ from bert4keras_ext.data.reading_comprehension import (
     read_webqa,
 )
 from bert4keras_ext.data.shuffle import shuffle_stream
+from bert4keras_ext.data.spans import cluener_label, read_cluener, token_span
 from bert4keras_ext.data.summary_pairs import PseudoSummaryGenerator
 from bert4keras_ext.data.text import (
     convert_to_str,
@@ -72,6 +73,7 @@ __all__ = [
     "as_keras_batch",
     "bucket_batches",
     "bucket_length",
+    "cluener_label",
     "convert_to_str",
     "convert_to_unicode",
     "distinct_labels",
@@ -87,6 +89,7 @@ __all__ = [
     "read_c3",
     "read_chid",
     "read_csl",
+    "read_cluener",
     "read_jsonl",
     "read_labels",
     "read_pairs",
@@ -108,6 +111,7 @@ __all__ = [
     "text_length",
     "text_segmentate",
     "to_array",
+    "token_span",
     "truncate_sequences",
     "write_jsonl",
 ]

@@ -36,7 +36,7 @@ class PassagesQuestion(NamedTuple):
     passages: list
 
 
-def read_squad(path, errors="raise"):
+def read_squad(path, errors="raise", answers=True):
     """Reads CMRC2018, DRCD, SQuAD and others in that form: articles, paragraphs, questions.
 
     CMRC2018's first form, a list of contexts whose answers are texts alone, is read too. An
@@ -47,6 +47,7 @@ def read_squad(path, errors="raise"):
         path: a JSON file, also `.gz`.
         errors: `"raise"`, or `"skip"`: bad questions are left out, and counted in a warning of
             the logger `bert4keras_ext.data.reading_comprehension`.
+        answers: False leaves them out. Test files hold none, or something that stands for them.
 
     Returns:
         List of `SpanQuestion`.
@@ -60,7 +61,8 @@ def read_squad(path, errors="raise"):
         questions = read_squad("cmrc2018_trial.json")
         questions[0].answers   # [("踢爆", 127)]
     """
-    return _converted(path, _paragraph_questions(_document(path)), _span_question, errors)
+    convert = _span_question if answers else _without_answers
+    return _converted(path, _paragraph_questions(_document(path)), convert, errors)
 
 
 def read_webqa(path, errors="skip"):
@@ -138,6 +140,10 @@ def _span_question(article, paragraph, entry):
     answers = [_answer(answer, passage) for answer in entry.get("answers") or ()]
     answers = [(text, start) for text, start in answers if text]  # "": no answer, in SQuAD 2
     return SpanQuestion(str(_get(entry, "id", "query_id")), question, passage, answers, article)
+
+
+def _without_answers(article, paragraph, entry):
+    return _span_question(article, paragraph, {**entry, "answers": None})
 
 
 def _answer(answer, passage):

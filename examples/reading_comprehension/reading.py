@@ -9,6 +9,7 @@ import finetuning
 import numpy as np
 import pretrained
 import reports
+from span_reading import article_of, split_by_article  # noqa: F401 (all in one place)
 
 # ---- data -----------------------------------------------------------------------------------
 
@@ -36,29 +37,6 @@ def _read_files(paths, read, limit):
 def flat(files):
     """The questions of all files."""
     return [row for rows in files.values() for row in rows]
-
-
-def split_by_article(questions, share):
-    """(train, dev): all questions about an article are on the same side.
-
-    Several questions about one passage answer each other: a split by question would reward a model
-    that remembers passages.
-    """
-    names = sorted({article_of(row) for row in questions})
-    if len(names) < 2:
-        raise ValueError(
-            f"expected questions about two articles or more, to hold some out, found {len(names)}: "
-            "pass --dev FILE"
-        )
-    np.random.default_rng(0).shuffle(names)  # whatever --seed is, so that runs compare
-    held_out = set(names[: max(1, round(share * len(names)))])
-    train = [row for row in questions if article_of(row) not in held_out]
-    return train, [row for row in questions if article_of(row) in held_out]
-
-
-def article_of(row):
-    """What a question is about; one with passages of its own stands for itself."""
-    return getattr(row, "article", row.id)
 
 
 def random_spans(texts, lengths):

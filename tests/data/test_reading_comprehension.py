@@ -186,3 +186,19 @@ def test_real_samples_end_with_a_cut_off_entry(caplog, name, count, passages):
     assert f"{name}.json, entry {count}: expected a key 'question'" in caplog.text
     assert {len(row.passages) for row in rows} == {passages}
     assert all(any(answer for _, answer in row.passages) for row in rows) or name == "SogouQA"
+
+
+def test_a_test_file_is_read_without_what_stands_for_its_answers(tmp_path):
+    """CLUE's and others' test files may hold something in place of the answers."""
+    answers = [{"text": "秘密", "answer_start": -1}]
+    question = {"id": "Q", "question": "谁？", "answers": answers}
+    path = tmp_path / "test.json"
+    paragraph = {"context": "河东有桥", "qas": [question, {"id": "R", "question": "何？"}]}
+    path.write_text(json.dumps({"data": [{"title": "桥", "paragraphs": [paragraph]}]}))
+    with pytest.raises(ValueError, match="an answer that stands in its passage"):
+        read_squad(path)
+    rows = read_squad(path, answers=False)
+    assert [(row.id, row.question, row.answers) for row in rows] == [
+        ("Q", "谁？", []),
+        ("R", "何？", []),
+    ]

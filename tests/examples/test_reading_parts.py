@@ -12,9 +12,12 @@ sys.path.append(str(ROOT / "examples" / "reading_comprehension"))
 import by_mlm
 import by_seq2seq
 import extractive
+import keras
 import passages
+import pretrained
 import reading
 import sample_questions
+import span_reading
 
 from bert4keras_ext.data import (
     PassagesQuestion,
@@ -88,17 +91,17 @@ def test_dev_files_are_scored_on_as_they_are(tmp_path):
 def test_training_windows_have_the_answer_three_times_in_four():
     row = span_question("河东有桥，" * 6 + "桥长九米。")
     args = SimpleNamespace(maxlen=20, stride=6, batch_size=4, seed=0)
-    windows = extractive.windows_of(row, TOKENIZER, args)
+    windows = span_reading.windows_of(row, TOKENIZER, args)
     spans = [span for *_, span in windows]
-    assert extractive.NOWHERE in spans and len(set(spans)) > 1
+    assert span_reading.NOWHERE in spans and len(set(spans)) > 1
     rng = np.random.default_rng(0)
-    drawn = [extractive.draw_window(windows, rng)[2] for _ in range(2000)]
-    assert abs(np.mean([span != (0, 0) for span in drawn]) - extractive.WITH_ANSWER) < 0.03
+    drawn = [span_reading.draw_window(windows, rng)[2] for _ in range(2000)]
+    assert abs(np.mean([span != (0, 0) for span in drawn]) - span_reading.WITH_ANSWER) < 0.03
     assert set(drawn) == set(spans)
-    always = [each for each in windows if each[2] != extractive.NOWHERE]
-    assert extractive.draw_window(always, rng) in always
+    always = [each for each in windows if each[2] != span_reading.NOWHERE]
+    assert span_reading.draw_window(always, rng) in always
 
-    batches = extractive.Windows([windows] * 9, args)
+    batches = span_reading.Windows([windows] * 9, args)
     ((ids, segments, allowed), labels), *_ = batches
     for row_ids, row_allowed, label in zip(ids, allowed, labels):
         first, last = divmod(int(label), ids.shape[1])
@@ -122,19 +125,19 @@ def test_the_best_span_is_the_likeliest_of_all_pairs():
     scores[~allowed] = scores[:, ~allowed] = -np.inf
     probabilities = softmax(scores.reshape(-1)).reshape(32, 32)
     best = max((probabilities[i, j], i, j) for i in places for j in places if i <= j)
-    vote = extractive.best_span((row, window, None), scores.reshape(-1))
+    vote = span_reading.best_span((row, window, None), scores.reshape(-1))
     assert vote[0] == pytest.approx(best[0])
     assert vote[1:] == (row.passage[slice(*window.characters(*best[1:]))], row.passage)
     empty = Window([2, 3, 3], [0, 0, 1], 2, [], (0, 0))
-    assert extractive.best_span((row, empty, None), np.zeros(9)) == (0.0, "", "")
+    assert span_reading.best_span((row, empty, None), np.zeros(9)) == (0.0, "", "")
 
 
 def test_the_model_scores_spans_of_the_passage_and_of_cls():
     args = SimpleNamespace(smoke=True, config=None, maxlen=32, batch_size=2, seed=0, stride=4)
-    encoder, tokenizer = extractive.pretrained.base_model(args, [LETTERS])
-    model = extractive.span_model(encoder)
-    windows = extractive.windows_of(span_question(), tokenizer, args)
-    ((inputs, _),) = extractive.Windows([windows], args)
+    encoder, tokenizer = pretrained.base_model(args, [LETTERS])
+    model = span_reading.span_model(encoder)
+    windows = span_reading.windows_of(span_question(), tokenizer, args)
+    ((inputs, _),) = span_reading.Windows([windows], args)
     scores = model.predict_on_batch(inputs)[0].reshape(32, 32)
     allowed = np.flatnonzero(inputs[2][0])
     found = {(i, j) for i, j in np.argwhere(np.isfinite(scores)).tolist()}
@@ -143,7 +146,7 @@ def test_the_model_scores_spans_of_the_passage_and_of_cls():
 
 def test_votes_of_windows():
     votes = [[(0.2, "甲", ""), (0.7, "乙", ""), (0.6, "甲", "")]]
-    assert extractive.answers_of([[(span_question(), None, None)]], votes) == {"Q0": "乙"}
+    assert span_reading.answers_of([[(span_question(), None, None)]], votes) == {"Q0": "乙"}
 
 
 # ---- questions with several passages --------------------------------------------------------
@@ -216,11 +219,11 @@ def test_slots_are_filled_with_a_stretch_of_the_passage():
 def test_the_logits_of_the_slots_are_those_of_the_whole_model():
     args = SimpleNamespace(smoke=True, config=None, maxlen=64, batch_size=2, seed=0,
                            lengths=by_mlm.reading_flags.Lengths(40, 16, 8))  # fmt: skip
-    model, tokenizer = by_mlm.slot_model(args, [LETTERS])
+    _, model, tokenizer = pretrained.masked_language_model(args, [LETTERS])
     rows = [passages_question(("河东有桥，桥长九米", "九米")), passages_question(("河", ""))]
     (((ids, segments, places), labels),) = by_mlm.Slots(rows, tokenizer, args)
     logits = model.predict_on_batch([ids, segments, places])
-    whole = by_mlm.keras.Model(model.inputs[:2], model.get_layer("MLM-Activation").output)
+    whole = keras.Model(model.inputs[:2], model.get_layer("MLM-Activation").output)
     assert logits.shape == (2, 8, tokenizer.vocab_size) and labels.shape == (2, 8)
     expected = whole.predict_on_batch([ids, segments])
     np.testing.assert_allclose(
