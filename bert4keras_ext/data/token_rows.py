@@ -110,8 +110,8 @@ class RowWriter:
     def finish(self, notes):
         """Completes the files of the folder; `notes` (plain values) are stored with them."""
         columns = [column.finish() for column in self.columns or ()]
-        content = {"format": FORMAT, "rows": self.count, "columns": columns, **notes}
-        text = json.dumps(content, ensure_ascii=False, indent=1)
+        notes = {"format": FORMAT, "rows": self.count, "columns": columns, **notes}
+        text = json.dumps({"notes": notes, "crc32": _notes_crc32(notes)}, indent=1)
         (self.folder / "rows.json").write_text(text, encoding="utf-8")
 
     def close(self):
@@ -233,7 +233,10 @@ def open_rows(folder, digest):
     if not folder.exists():
         raise FileNotFoundError(f"no cache in {folder}")
     try:
-        notes = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+        content = json.loads((folder / "rows.json").read_text(encoding="utf-8"))
+        notes = content["notes"]
+        if _notes_crc32(notes) != content["crc32"]:
+            raise CacheError(f"{folder / 'rows.json'}: its content does not fit its checksum")
         found = notes["format"], notes["digest"]
         if found != (FORMAT, digest):
             raise CacheError(f"{folder}: expected format {FORMAT} of {digest}, found {found}")
@@ -274,6 +277,10 @@ def _open_numbers(folder, note):
         return np.zeros(0, dtype)  # an empty file cannot be mapped
     # As a plain array: what NumPy adds to a mapped one costs more than a small batch.
     return np.asarray(np.memmap(path, dtype, "r", shape=(count,)))
+
+
+def _notes_crc32(notes):
+    return zlib.crc32(json.dumps(notes).encode())
 
 
 def _crc32(path, block=1 << 20):
