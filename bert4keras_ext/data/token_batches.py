@@ -26,7 +26,8 @@ class TokenBatches(BucketedGenerator):
         value: what the first field is filled up with: the id of the padding. The others are with
             0; or a tuple with one value for each field.
         prefetch: how many batches are made ahead; 0 for none. Random ones without a seed never
-            are: NumPy's global state would be drawn from in two threads.
+            are: NumPy's global state would be drawn from in two threads. `epoch` is that of the
+            batch that is being made.
 
     What the arrays of a batch are is said by `assemble`, for subclasses to override: it is given
     the fields of `batch_size` rows, (rows,) for numbers, (rows, length) for sequences, and
