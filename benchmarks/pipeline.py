@@ -16,7 +16,8 @@ batches with segment ids and labels. That all see the same ids is checked.
     tf.data map       shuffle, map(py_function of our tokenizer), padded_batch, prefetch
 
 Every measurement is a process of its own, and in each round all take their turn. Rows a second are
-medians; ratios are to bert4keras (or else to the generator), medians over rounds.
+medians, by the clock and by processor time (of all threads: what a busy machine does not change);
+ratios are to bert4keras (or else to the generator), medians over rounds.
 """
 
 import argparse
@@ -106,9 +107,9 @@ def measure(arguments, lines, file, folder):
     return answers
 
 
-def rate(answer):
+def rate(answer, clock="seconds"):
     """Rows a second."""
-    return answer["content"][0] / statistics.median(answer["seconds"])
+    return answer["content"][0] / statistics.median(answer[clock])
 
 
 def check_same(answers):
@@ -118,27 +119,35 @@ def check_same(answers):
 
 
 def summary(answers, base):
-    """[(line, rows a second, ratio to the base, MB) or (line, what went wrong)]."""
+    """[{line, rows/s, ratio to the base, the same by processor time, MB} or {line, error}]."""
     result = []
     for line, given in answers.items():
         if errors := [failure(answer) for answer in given if "seconds" not in answer]:
-            result.append((line, errors[0]))
+            result.append({"line": line, "error": errors[0]})
             continue
-        pairs = zip(given, answers[base])
-        ratio = median_or_none(rate(own) / rate(its) for own, its in pairs if "seconds" in its)
-        memory = statistics.median(answer["peak_mb"] for answer in given)
-        result.append((line, statistics.median(map(rate, given)), ratio, memory))
+        cells = {"line": line}
+        for clock in ("seconds", "cpu_seconds"):
+            pairs = [(own, its) for own, its in zip(given, answers[base]) if clock in its]
+            cells[clock] = statistics.median(rate(answer, clock) for answer in given)
+            cells[f"{clock} ratio"] = median_or_none(
+                rate(own, clock) / rate(its, clock) for own, its in pairs
+            )
+        cells["peak_mb"] = statistics.median(answer["peak_mb"] for answer in given)
+        result.append(cells)
     return result
 
 
 def print_table(title, base, lines):
-    print(f"\n{title}\n  {'':18}{'rows/s':>10}{'x ' + base:>14}{'peak MB':>10}")
-    for line, *cells in lines:
+    ratio = f"x {base}"
+    print(f"\n{title}\n  {'':18}{'rows/s':>10}{ratio:>14}{'rows/CPU s':>12}{ratio:>14}{'MB':>7}")
+    for cells in lines:
+        line, *cells = cells.values()
         if isinstance(cells[0], str):
             print(f"  {line:18}{cells[0]}")
             continue
-        ratio = "-" if cells[1] is None else f"{cells[1]:.2f}"
-        print(f"  {line:18}{cells[0]:>10.0f}{ratio:>14}{cells[2]:>10.0f}", flush=True)
+        texts = ["-" if value is None else format(value, form)
+                 for value, form in zip(cells, (".0f", ".2f", ".0f", ".2f", ".0f"))]  # fmt: skip
+        print("  {:18}{:>10}{:>14}{:>12}{:>14}{:>7}".format(line, *texts), flush=True)
 
 
 def main():

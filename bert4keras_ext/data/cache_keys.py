@@ -49,6 +49,8 @@ def _plain(value):
     if isinstance(value, (list, tuple)):
         return [_plain(part) for part in value]
     if isinstance(value, dict):
+        if all(type(key) is str and type(part) is int for key, part in value.items()):
+            return ["dict", list(value.items())]  # a vocabulary, at once
         # No JSON object: in one 1 and "1" would be the same key.
         return ["dict", [[_plain(key), _plain(part)] for key, part in value.items()]]
     if isinstance(value, (np.ndarray, np.generic)):
