@@ -8,6 +8,8 @@ import numpy as np
 
 from bert4keras_ext.tokenizers.base import TokenizerBase
 
+PLAIN = (str, int, float, type(None))  # bool is an int
+
 
 def content_hash(path):
     """A hash of what is in a file (also a `zipfile.Path`), which is read piece by piece.
@@ -44,15 +46,14 @@ def digest_of(value):
 
 def _plain(value):
     """The value in lists, texts and numbers, those of different kinds marked as such."""
-    if value is None or isinstance(value, (str, bool, int, float)):
+    if isinstance(value, PLAIN):
         return value
     if isinstance(value, (list, tuple)):
-        return [_plain(part) for part in value]
+        return [part if isinstance(part, PLAIN) else _plain(part) for part in value]
     if isinstance(value, dict):
-        if all(type(key) is str and type(part) is int for key, part in value.items()):
-            return ["dict", list(value.items())]  # a vocabulary, at once
-        # No JSON object: in one 1 and "1" would be the same key.
-        return ["dict", [[_plain(key), _plain(part)] for key, part in value.items()]]
+        # No JSON object: in one 1 and "1" would be the same key. And no list of pairs: to make
+        # those of a vocabulary sets the garbage collector to work for half a second.
+        return ["dict", _plain(list(value)), _plain(list(value.values()))]
     if isinstance(value, (np.ndarray, np.generic)):
         return ["array", str(value.dtype), _plain(value.tolist())]
     if isinstance(value, Path):
@@ -72,6 +73,7 @@ def _plain(value):
 def _settings(tokenizer):
     state = dict(vars(tokenizer))
     state.pop("_derived", None)  # caches of words
+    state.pop("_token_dict_inv", None)  # says what _token_dict says
     return state
 
 
