@@ -30,6 +30,7 @@ from bert4keras_ext.data.parallel import (
     parallel_apply,
     parallel_apply_generator,
 )
+from bert4keras_ext.data.prefetch import prefetched
 from bert4keras_ext.data.pseudo_summaries import (
     pseudo_summary,
     summary_chunks,
@@ -56,6 +57,9 @@ from bert4keras_ext.data.text import (
     truncate_sequences,
 )
 from bert4keras_ext.data.textfile import TextFile
+from bert4keras_ext.data.token_batches import TokenBatches
+from bert4keras_ext.data.token_cache import TokenCache
+from bert4keras_ext.data.token_rows import TokenRows
 from bert4keras_ext.data.windows import Window, sliding_windows
 
 __all__ = [
@@ -69,6 +73,9 @@ __all__ = [
     "RowError",
     "SpanQuestion",
     "TextFile",
+    "TokenBatches",
+    "TokenCache",
+    "TokenRows",
     "Window",
     "as_keras_batch",
     "bucket_batches",
@@ -84,6 +91,7 @@ __all__ = [
     "lowercase_and_normalize",
     "parallel_apply",
     "parallel_apply_generator",
+    "prefetched",
     "pseudo_summary",
     "read_afqmc",
     "read_c3",
