@@ -23,7 +23,7 @@ class Task(NamedTuple):
 
 
 def _task(name, bert, roberta, metric="accuracy", submission=None, folders=()):
-    folders = (name, f"{name}_public", *folders)
+    folders = (name, f"{name}_public", *folders, f"fewclue/{name}")
     return Task(name, folders, f"{submission or name}_predict.json", metric, bert, roberta)
 
 
@@ -49,6 +49,11 @@ TASKS = {
 
 
 def find_folder(task, data):
-    """The folder of a task's data in the folder of all; the first name where there is none."""
+    """The folder of a task's data in the folder of all: one that has a file to train on.
+
+    Where none has, one that is there, or else the first name, which the script then names.
+    """
     folders = [data / name for name in task.folders]
-    return next((folder for folder in folders if folder.is_dir()), folders[0])
+    there = [folder for folder in folders if folder.is_dir()]
+    with_train = [folder for folder in there if any(folder.glob("*train*"))]
+    return [*with_train, *there, *folders][0]

@@ -120,6 +120,18 @@ def test_flags_and_data_reach_the_scripts(run, tmp_path):
     assert f"--data {data}/chid" in " ".join(chid) and "7" not in chid
 
 
+def test_the_folder_of_a_task_is_one_with_a_training_file(tmp_path):
+    task = tasks.TASKS["iflytek"]
+    assert tasks.find_folder(task, tmp_path) == tmp_path / "iflytek"
+    for name in ("iflytek_public", "fewclue/iflytek"):
+        (tmp_path / name).mkdir(parents=True)
+    assert tasks.find_folder(task, tmp_path) == tmp_path / "iflytek_public"
+    (tmp_path / "fewclue/iflytek/train_0.json").touch()
+    assert tasks.find_folder(task, tmp_path) == tmp_path / "fewclue/iflytek"
+    (tmp_path / "iflytek_public/train.json").touch()
+    assert tasks.find_folder(task, tmp_path) == tmp_path / "iflytek_public"
+
+
 def test_results_that_have_no_score(run, scripts, tmp_path):
     (scripts / "csl.py").write_text("print('nothing')")
     code, printed = run("--tasks", "csl")
