@@ -72,7 +72,7 @@ test-floor-part: $(FLOOR_VENV)/.test
 test-wheels:
 	@echo "== Running docker/Dockerfile.cuda's steps in $(WHEELS_VENV)"
 	$(PYTHON_312) -m venv --clear $(WHEELS_VENV)
-	$(PYTHON) docker/try_steps.py docker/Dockerfile.cuda --python $(WHEELS_VENV)/bin/python \
+	PIP_QUIET=1 $(PYTHON) docker/try_steps.py docker/Dockerfile.cuda --python $(WHEELS_VENV)/bin/python \
 		--folder $(WHEELS_VENV)/image --build-arg TENSORFLOW=tensorflow==2.21.*
 
 lint: $(VENV)/.test
