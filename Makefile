@@ -21,7 +21,7 @@ PYTHON_312 ?= $(shell for python in python3.12 "$$(pyenv prefix 3.12 2>/dev/null
 	$(PYTHON); do "$$python" -c pass 2>/dev/null && echo "$$python" && break; done)
 # What leans most on the versions of TensorFlow, Keras, NumPy and h5py.
 FLOOR_PART := $(addprefix tests/, docker/test_dockerfiles.py data/test_dataset.py $(addsuffix .py, \
-	$(addprefix backend/test_, keras_internals acceleration recompute compiled distribution) \
+	$(addprefix backend/test_, keras_internals acceleration recompute compiled) \
 	$(addprefix optimizers/test_, derive adam) training/test_resume losses/test_multilabel \
 	$(addprefix layers/test_, attention global_pointer) generation/test_search \
 	$(addprefix checkpoints/test_, saving tf_checkpoint)))
