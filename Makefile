@@ -19,6 +19,12 @@ FLOOR_VENV ?= .venv-floor
 WHEELS_VENV ?= .venv-wheels
 PYTHON_312 ?= $(shell for python in python3.12 "$$(pyenv prefix 3.12 2>/dev/null)/bin/python" \
 	$(PYTHON); do "$$python" -c pass 2>/dev/null && echo "$$python" && break; done)
+# What leans most on the versions of TensorFlow, Keras, NumPy and h5py.
+FLOOR_PART := $(addprefix tests/, docker/test_dockerfiles.py data/test_dataset.py $(addsuffix .py, \
+	$(addprefix backend/test_, keras_internals acceleration recompute compiled) \
+	$(addprefix optimizers/test_, derive adam) training/test_resume losses/test_multilabel \
+	$(addprefix layers/test_, attention global_pointer) generation/test_search \
+	$(addprefix checkpoints/test_, saving tf_checkpoint)))
 FLOOR_PYTEST := TF_USE_LEGACY_KERAS=0 $(FLOOR_VENV)/bin/python -m pytest -n $(TEST_PROCESSES) \
 	--dist worksteal -m "not exhaustive"
 
@@ -66,7 +72,7 @@ test-floor-part: $(FLOOR_VENV)/.test
 test-wheels:
 	@echo "== Running docker/Dockerfile.cuda's steps in $(WHEELS_VENV)"
 	$(PYTHON_312) -m venv --clear $(WHEELS_VENV)
-	$(PYTHON) docker/try_steps.py docker/Dockerfile.cuda --python $(WHEELS_VENV)/bin/python \
+	PIP_QUIET=1 $(PYTHON) docker/try_steps.py docker/Dockerfile.cuda --python $(WHEELS_VENV)/bin/python \
 		--folder $(WHEELS_VENV)/image --build-arg TENSORFLOW=tensorflow==2.21.*
 
 lint: $(VENV)/.test
