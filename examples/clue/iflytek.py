@@ -22,7 +22,9 @@ from arguments import program
 
 
 def read_arguments():
-    return arguments.read_arguments("iflytek", __doc__, epochs=5, head=True, folder="fewclue/iflytek")
+    return arguments.read_arguments(
+        "iflytek", __doc__, epochs=5, head=True, folder="fewclue/iflytek"
+    )
 
 
 if __name__ == "__main__":  # before the imports that take seconds
