@@ -11,6 +11,7 @@ from running import ROOT, run_here
 sys.path.append(str(ROOT / "examples" / "clue"))
 import afqmc
 import config
+import ocnli
 import pretrained
 import program
 import tnews
@@ -197,3 +198,18 @@ def test_epochs_0_predicts_again(run, tmp_path):
     (tmp_path / "out" / "best.weights.h5").write_bytes(b"cut short")
     with pytest.raises(SystemExit, match="tnews.py: .*best.weights.h5"):
         run("--epochs", 0)
+
+
+def test_pairs_without_label_are_left_out_of_files_named_by_flags(tmp_path, capsys):
+    """Dropped from what is trained and scored on; predicted where dev stands in for test."""
+    rows = [{**row, "label": label} for row, label in zip(PAIRS, ["-", "neutral", "entailment"])]
+    write_jsonl(tmp_path / "mine.json", rows)
+    args = SimpleNamespace(data=tmp_path, limit=None, train=[tmp_path / "mine.json"] * 2,
+                           dev=[tmp_path / "mine.json"])  # fmt: skip
+    (train, dev, test), ids = ocnli.load_data(args)
+    assert [row[-1] for row in train] == [2, 1, 2, 1] and [row[-1] for row in dev] == [2, 1]
+    assert [row[-1] for row in test] == [None, 2, 1] and ids == [0, 1, 2]
+    assert "1 of 3 rows have no label and are left out" in capsys.readouterr().out
+    write_jsonl(tmp_path / "mine.json", rows[:1])
+    with pytest.raises(ValueError, match="mine.json: expected rows with labels, found none in 1"):
+        ocnli.load_data(args)
