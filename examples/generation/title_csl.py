@@ -35,21 +35,21 @@ def read_arguments():
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = program.start(read_arguments)
 
-import csl
+import csl_titles
 import finetuning
 import texts
 from checks import clear_errors
 from unilm import UniLMPairs, unilm, with_loss
 
-BASELINE = "first clause of the abstract", csl.first_clause
+BASELINE = "first clause of the abstract", csl_titles.first_clause
 
 # ---- fit ------------------------------------------------------------------------------------
 
 
 def main(args):
-    finetuning.prepare(args, csl.write_samples)
+    finetuning.prepare(args, csl_titles.write_samples)
     with clear_errors():
-        rows, dev_rows, test = csl.load_titles(args)
+        rows, dev_rows, test = csl_titles.load_titles(args)
         transformer, tokenizer = unilm(args, (text for row in rows for text in row))
     train, dev = (UniLMPairs(each, tokenizer, args) for each in (rows, dev_rows))
 

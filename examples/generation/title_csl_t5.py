@@ -36,22 +36,22 @@ def read_arguments():
 if __name__ == "__main__":  # before the imports that take seconds
     arguments = program.start(read_arguments)
 
-import csl
+import csl_titles
 import finetuning
 import pretrained
 import texts
 from checks import clear_errors
 from small_t5 import T5Pairs, crossentropy, new_t5, pretrained_t5
 
-BASELINE = "first clause of the abstract", csl.first_clause
+BASELINE = "first clause of the abstract", csl_titles.first_clause
 
 # ---- fit ------------------------------------------------------------------------------------
 
 
 def main(args):
-    finetuning.prepare(args, csl.write_samples)
+    finetuning.prepare(args, csl_titles.write_samples)
     with clear_errors():
-        rows, dev_rows, test = csl.load_titles(args)
+        rows, dev_rows, test = csl_titles.load_titles(args)
         if pretrained.is_tiny(args):
             transformer, tokenizer = new_t5(args, (text for row in rows for text in row))
         else:

@@ -151,6 +151,8 @@ def test_a_program_ends(what, status):
         stderr=subprocess.PIPE,
         env={"PYTHONPATH": str(DATA)},
         text=True,
+        # Tests may themselves run where Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     assert run.stdout.readline() == "begun\n"
     if what != "leaving":

@@ -11,7 +11,7 @@ from running import ROOT
 
 sys.path += [str(ROOT / "examples"), str(ROOT / "examples" / "generation")]
 import corpus
-import csl
+import csl_titles
 import labelled_pairs
 import labelled_texts
 import pretrained
@@ -55,7 +55,11 @@ def texts_of(tokenizer, ids):
 def test_titles_of_both_forms(args, tmp_path):
     write_jsonl(tmp_path / "train.json", [{"title": "题", "abst": "文"}])
     (tmp_path / "dev.tsv").write_text("标题\t正文。\n", encoding="utf-8")
-    assert csl.load_titles(args) == [[("文", "题")], [("正文。", "标题")], [("正文。", "标题")]]
+    assert csl_titles.load_titles(args) == [
+        [("文", "题")],
+        [("正文。", "标题")],
+        [("正文。", "标题")],
+    ]
     assert args.rows.startswith("1 train, 1 dev")
 
 
@@ -63,7 +67,7 @@ def test_titles_of_both_forms(args, tmp_path):
     "abstract, clause", [("提出甲;分析乙。", "提出甲"), ("甲。", "甲"), ("甲", "甲")]
 )
 def test_the_first_clause(abstract, clause):
-    assert csl.first_clause(abstract) == clause
+    assert csl_titles.first_clause(abstract) == clause
 
 
 def test_scores_are_percent_and_the_table_names_them(capsys):

@@ -148,8 +148,11 @@ def test_a_stopped_run_goes_on(scripts, tmp_path):
     paths = [str(ROOT / "examples" / "clue"), environment()["PYTHONPATH"]]
     variables = {**environment(), "PYTHONPATH": os.pathsep.join(paths)}
     words = [sys.executable, copy, "--out", tmp_path / "out", "--tasks", "csl", "--flags", "WAIT"]
-    process = subprocess.Popen(words, env=variables, stderr=subprocess.PIPE, text=True,
-                               cwd=tmp_path)  # fmt: skip
+    process = subprocess.Popen(
+        words, env=variables, stderr=subprocess.PIPE, text=True, cwd=tmp_path,
+        # Tests may themselves run where Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )  # fmt: skip
     waits = tmp_path / "out" / "csl" / "seed-42" / "waits"
     deadline = time.monotonic() + 120
     while not waits.exists() and time.monotonic() < deadline and process.poll() is None:
