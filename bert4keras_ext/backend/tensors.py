@@ -63,7 +63,7 @@ def swapped(x):
     """Axes 1 and 2 of (batch, m, n, size) in each other's place: (batch, n, m, size).
 
     For a few places TensorFlow's transpose on CPUs takes 50 microseconds, most of them to set up
-    (oneDNN); four of them in each layer were a tenth of a step of generation. Taking rows in
+    (oneDNN); 48 of them were 2.6 of the 34 ms of a step of BERT-base. Taking rows in
     another order is 10.
 
     Example:
