@@ -1,5 +1,6 @@
 """The report of run_all.py: report.md, report.json, report.png and submit.zip."""
 
+import contextlib
 import os
 import statistics
 import sys
@@ -104,9 +105,19 @@ def _row(cells):
 
 
 def _write_text(path, text):
+    with _draft(path) as draft:
+        draft.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def _draft(path):
+    """A file beside that takes the path's name when it is whole, and is gone where it is not."""
     draft = path.with_name(f".{os.getpid()}.{path.name}")
-    draft.write_text(text, encoding="utf-8")
-    os.replace(draft, path)
+    try:
+        yield draft
+        os.replace(draft, path)
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 # ---- submission -----------------------------------------------------------------------------
@@ -120,8 +131,6 @@ def pack(path, runs):
         file = Path(run["folder"]) / f"{run['task']}_predict.json"
         if file.exists():
             best[run["task"]] = file
-    draft = path.with_name(f".{os.getpid()}.{path.name}")
-    with zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
+    with _draft(path) as draft, zipfile.ZipFile(draft, "w", zipfile.ZIP_DEFLATED) as archive:
         for task, file in best.items():
             archive.write(file, TASKS[task].submission)
-    os.replace(draft, path)
