@@ -32,6 +32,7 @@ if __name__ == "__main__":  # before the imports that take seconds
     args = program.start(read_arguments)
 
 import config
+import pairs
 import samples
 
 from bert4keras_ext.data import read_pairs
@@ -53,22 +54,7 @@ def load_data(args):
 
 
 def main(args):
-    config.prepare(args, samples.write_inferences)
-    with config.clear_errors():
-        splits, ids = load_data(args)
-        texts = (text for first, second, _ in splits[0] for text in (first, second))
-        encoder, tokenizer = config.base_model(args, texts)
-
-    def encode(row):
-        first, second, _ = row
-        return tokenizer.encode(first, second, maxlen=args.maxlen)[0]
-
-    def build():
-        return config.classifier(encoder, len(LABELS), args)
-
-    batches = [config.Batches(rows, encode, args) for rows in splits]
-    scores = config.train(args, encoder, build, batches)  # scores dev after each epoch
-    config.write_submission(args, scores, ids, LABELS)
+    pairs.classify(args, samples.write_inferences, load_data, LABELS)
 
 
 if __name__ == "__main__":
